@@ -1,0 +1,71 @@
+//! Which rows carry a word: the inverted lists behind the recall by tags, categories and followed authors.
+
+use dashmap::DashMap;
+use rustc_hash::FxBuildHasher;
+
+use crate::ids::{Row, Word};
+
+/// Lists of rows by word, in the order in which the rows got the word. Bounded by the catalogue itself.
+#[derive(Debug, Default)]
+pub struct Postings {
+    lists: DashMap<Word, Vec<Row>, FxBuildHasher>,
+}
+
+impl Postings {
+    /// Adds a row to a word's list.
+    pub(super) fn insert(&self, word: Word, row: Row) {
+        self.lists.entry(word).or_default().push(row);
+    }
+
+    /// Takes a row out of a word's list; an empty list is dropped.
+    pub(super) fn remove(&self, word: Word, row: Row) {
+        if let Some(mut list) = self.lists.get_mut(&word) {
+            list.retain(|other| *other != row);
+        }
+        self.lists.remove_if(&word, |_, list| list.is_empty());
+    }
+
+    /// Puts up to `newest` of the latest rows of a word into `out`, and up to `spread` more, evenly spread over the
+    /// rest of the list from `offset` on, so that repeated calls with other offsets reach every row.
+    pub fn sample(&self, word: Word, newest: usize, spread: usize, offset: usize, out: &mut Vec<Row>) {
+        let Some(list) = self.lists.get(&word) else { return };
+        let older = list.len().saturating_sub(newest);
+        out.extend_from_slice(&list[older..]);
+        if older == 0 || spread == 0 {
+            return;
+        }
+        let step = older.div_ceil(spread);
+        out.extend((offset % step..older).step_by(step).map(|place| list[place]));
+    }
+
+    /// All rows of a word.
+    #[must_use]
+    pub fn copy(&self, word: Word) -> Vec<Row> {
+        self.lists.get(&word).map(|list| list.clone()).unwrap_or_default()
+    }
+
+    /// How many rows carry a word.
+    #[must_use]
+    pub fn count(&self, word: Word) -> usize {
+        self.lists.get(&word).map_or(0, |list| list.len())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_sample_has_the_newest_and_offsets_reach_the_rest() {
+        let postings = Postings::default();
+        (0..100).for_each(|row| postings.insert(7, row));
+        let mut reached = std::collections::BTreeSet::new();
+        for offset in 0..9 {
+            let mut out = Vec::new();
+            postings.sample(7, 10, 10, offset, &mut out);
+            assert!(out.len() <= 20 && out[..10] == (90..100).collect::<Vec<_>>()[..]);
+            reached.extend(out);
+        }
+        assert_eq!(reached.len(), 100);
+    }
+}

@@ -1,0 +1,129 @@
+//! The catalogue at one moment: immutable, shared, read without locks.
+
+use std::sync::Arc;
+
+use rustc_hash::FxHashMap;
+
+use super::Entry;
+use crate::ids::{Row, Word};
+use crate::index::{ExactIndex, HnswIndex, Neighbour, SearchScratch, VectorIndex};
+
+/// Rows per chunk; a change copies one chunk of pointers.
+pub(super) const CHUNK_ROWS: usize = 256;
+/// The length of the newest-first lists, overall and per category.
+pub const LATEST_LIST_MAX: usize = 1_000;
+
+/// How many of the last upserts a snapshot lists.
+pub const RECENT_UPSERTS_MAX: usize = 64;
+
+/// Some rows in a row; `None` where no item lives (any more).
+pub(super) type Chunk = Vec<Option<Arc<Entry>>>;
+
+/// The catalogue at one moment.
+#[derive(Clone)]
+pub struct CatalogueSnapshot {
+    pub(super) chunks: Vec<Arc<Chunk>>,
+    pub(super) live: usize,
+    pub(super) vectors: Arc<ExactIndex>,
+    pub(super) graph: Option<Arc<HnswIndex>>,
+    pub(super) latest: Arc<[Row]>,
+    pub(super) latest_by_category: Arc<FxHashMap<Word, Arc<[Row]>>>,
+    pub(super) version: u64,
+    /// The last upserts with the version that showed them first, ascending.
+    pub(super) recent: Arc<[(u64, Row)]>,
+}
+
+impl CatalogueSnapshot {
+    /// The item in a row; `None` when it was deleted.
+    #[must_use]
+    pub fn entry(&self, row: Row) -> Option<&Arc<Entry>> {
+        self.chunks.get(row as usize / CHUNK_ROWS)?.get(row as usize % CHUNK_ROWS)?.as_ref()
+    }
+
+    /// How many items there are, hidden ones included.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.live
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.live == 0
+    }
+
+    /// One more than the highest row ever given.
+    #[must_use]
+    pub fn rows_end(&self) -> Row {
+        Row::try_from(self.chunks.len() * CHUNK_ROWS).unwrap_or(Row::MAX)
+    }
+
+    /// Grows by one with every published change.
+    #[must_use]
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The rows that were upserted after the given version, of the last [`RECENT_UPSERTS_MAX`] upserts.
+    pub fn changed_since(&self, version: u64) -> impl Iterator<Item = Row> + '_ {
+        self.recent.iter().rev().take_while(move |(at, _)| *at > version).map(|(_, row)| *row)
+    }
+
+    /// The embeddings' dimension.
+    #[must_use]
+    pub fn dimension(&self) -> usize {
+        self.vectors.dim()
+    }
+
+    /// The unit vector of a row.
+    #[must_use]
+    pub fn vector(&self, row: Row) -> Option<&[f32]> {
+        self.vectors.vector(row)
+    }
+
+    /// All unit vectors.
+    #[must_use]
+    pub fn vectors(&self) -> &Arc<ExactIndex> {
+        &self.vectors
+    }
+
+    /// The graph, when one serves.
+    #[must_use]
+    pub fn graph(&self) -> Option<&Arc<HnswIndex>> {
+        self.graph.as_ref()
+    }
+
+    /// The `k` admitted rows nearest to `query`, best first; by the graph when one serves, else by the exact scan.
+    pub fn nearest(
+        &self,
+        query: &[f32],
+        k: usize,
+        admit: &mut dyn FnMut(Row) -> bool,
+        scratch: &mut SearchScratch,
+        out: &mut Vec<Neighbour>,
+    ) {
+        match &self.graph {
+            Some(graph) => graph.search(query, k, admit, scratch, out),
+            None => self.vectors.search(query, k, admit, scratch, out),
+        }
+    }
+
+    /// The newest items first (at most [`LATEST_LIST_MAX`]), overall or of a category. Hidden items are left out.
+    #[must_use]
+    pub fn latest(&self, category: Option<Word>) -> &[Row] {
+        match category {
+            None => &self.latest,
+            Some(category) => self.latest_by_category.get(&category).map_or(&[], |rows| rows),
+        }
+    }
+
+    /// Every live item, in the order of rows.
+    pub fn iter(&self) -> impl Iterator<Item = (Row, &Arc<Entry>)> {
+        self.chunks.iter().enumerate().flat_map(|(chunk_number, chunk)| {
+            chunk.iter().enumerate().filter_map(move |(place, entry)| {
+                let row = Row::try_from(chunk_number * CHUNK_ROWS + place).ok()?;
+                Some((row, entry.as_ref()?))
+            })
+        })
+    }
+}

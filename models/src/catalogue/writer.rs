@@ -1,0 +1,279 @@
+//! The one writer of the catalogue: checks changes, gives rows, keeps the lists, makes snapshots.
+
+use std::cmp::Reverse;
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::snapshot::{CHUNK_ROWS, CatalogueSnapshot, Chunk, LATEST_LIST_MAX, RECENT_UPSERTS_MAX};
+use super::{Catalogue, Entry, content_vector};
+use crate::ids::{ItemId, Row, Word};
+use crate::index::{ExactIndexWriter, HnswIndex, VectorError, VectorIndex};
+use crate::item::Item;
+use crate::time::TimestampMs;
+use crate::wire::FieldError;
+
+/// A wish.
+#[derive(Debug, Clone)]
+pub enum Change {
+    /// Put an item in the place of whatever has its id.
+    Upsert {
+        /// The item.
+        item: Arc<Item>,
+        /// The row it had before a restart; a new one is given when absent.
+        row: Option<Row>,
+    },
+    /// Take an item out.
+    Delete {
+        /// Its id.
+        id: ItemId,
+    },
+}
+
+/// A wish come true.
+#[derive(Debug, Clone)]
+pub enum Changed {
+    /// An item was put.
+    Upserted {
+        /// Where.
+        row: Row,
+        /// What.
+        entry: Arc<Entry>,
+        /// Whether no item had its id before.
+        is_new: bool,
+    },
+    /// An item was taken out.
+    Deleted {
+        /// From where; `None` when there was no such item.
+        row: Option<Row>,
+        /// Which.
+        id: ItemId,
+    },
+}
+
+type Newest = BTreeSet<(Reverse<TimestampMs>, Row)>;
+
+/// State that only the holder of the catalogue's lock touches.
+pub(super) struct Writer {
+    snapshot: CatalogueSnapshot,
+    vectors: ExactIndexWriter,
+    next_row: Row,
+    dimension_is_fixed: bool,
+    newest: Newest,
+    newest_by_category: FxHashMap<Word, Newest>,
+}
+
+impl Writer {
+    pub(super) fn new(dimension: usize, dimension_is_fixed: bool) -> Result<Self, VectorError> {
+        let vectors = ExactIndexWriter::new(dimension)?;
+        let snapshot = CatalogueSnapshot {
+            chunks: Vec::new(),
+            live: 0,
+            vectors: vectors.publish(),
+            graph: None,
+            latest: Arc::from([]),
+            latest_by_category: Arc::default(),
+            version: 0,
+            recent: Arc::from([]),
+        };
+        Ok(Self {
+            snapshot,
+            vectors,
+            next_row: 0,
+            dimension_is_fixed,
+            newest: Newest::new(),
+            newest_by_category: FxHashMap::default(),
+        })
+    }
+
+    pub(super) fn dimension(&self) -> usize {
+        self.snapshot.dimension()
+    }
+
+    pub(super) fn dimension_is_fixed(&self) -> bool {
+        self.dimension_is_fixed
+    }
+
+    pub(super) fn snapshot(&self) -> CatalogueSnapshot {
+        self.snapshot.clone()
+    }
+
+    pub(super) fn set_graph(&mut self, graph: Option<Arc<HnswIndex>>) {
+        self.snapshot.graph = graph;
+        self.snapshot.version += 1;
+    }
+
+    /// Checks every change and says what it will do; changes nothing but the vocabularies, and the row counter.
+    pub(super) fn prepare(
+        &mut self,
+        catalogue: &Catalogue,
+        changes: Vec<Change>,
+    ) -> Vec<Result<Changed, FieldError>> {
+        let mut given: FxHashMap<ItemId, Option<Row>> = FxHashMap::default();
+        let mut dimension = self.dimension_is_fixed.then(|| self.dimension());
+        changes
+            .into_iter()
+            .map(|change| match change {
+                Change::Upsert { item, row } => {
+                    check_dimension(&item, &mut dimension)?;
+                    let known = given.get(&item.id).copied().unwrap_or_else(|| catalogue.row(item.id.as_str()));
+                    let target = known.or(row).unwrap_or(self.next_row);
+                    let entry = Arc::new(Entry::new(item, catalogue.words())?);
+                    self.next_row = self.next_row.max(target.saturating_add(1));
+                    given.insert(entry.item.id.clone(), Some(target));
+                    Ok(Changed::Upserted { row: target, entry, is_new: known.is_none() })
+                }
+                Change::Delete { id } => {
+                    let row = given.insert(id.clone(), None).unwrap_or_else(|| catalogue.row(id.as_str()));
+                    Ok(Changed::Deleted { row, id })
+                }
+            })
+            .collect()
+    }
+
+    /// Does what [`Writer::prepare`] said.
+    pub(super) fn commit(&mut self, catalogue: &Catalogue, changed: &[Changed]) {
+        let mut categories = FxHashSet::default();
+        self.fix_dimension(changed);
+        for change in changed {
+            match change {
+                Changed::Upserted { row, entry, .. } => {
+                    self.unlist(catalogue, *row, &mut categories);
+                    self.put(catalogue, *row, entry, &mut categories);
+                }
+                Changed::Deleted { row: Some(row), id } => {
+                    self.unlist(catalogue, *row, &mut categories);
+                    self.vectors.remove(*row);
+                    catalogue.rows.remove(id);
+                }
+                Changed::Deleted { row: None, .. } => {}
+            }
+        }
+        self.snapshot.vectors = self.vectors.publish();
+        self.snapshot.version += 1;
+        self.publish_recent(changed);
+        self.publish_latest(&categories);
+    }
+
+    /// The first embedding that an item brings fixes the dimension; vectors made from content follow it.
+    fn fix_dimension(&mut self, changed: &[Changed]) {
+        let brought = changed.iter().find_map(|change| match change {
+            Changed::Upserted { entry, .. } => entry.item.embedding.as_ref().map(Vec::len),
+            Changed::Deleted { .. } => None,
+        });
+        let Some(brought) = brought.filter(|_| !self.dimension_is_fixed) else { return };
+        self.dimension_is_fixed = true;
+        if brought == self.dimension() {
+            return;
+        }
+        if let Ok(mut vectors) = ExactIndexWriter::new(brought) {
+            for (row, entry) in self.snapshot.iter() {
+                // A content vector is finite and never zero, so it is always taken.
+                let _ = vectors.upsert(row, &content_vector(&entry.item, brought));
+            }
+            self.vectors = vectors;
+        }
+        self.snapshot.graph = None;
+    }
+
+    fn put(&mut self, catalogue: &Catalogue, row: Row, entry: &Arc<Entry>, categories: &mut FxHashSet<Word>) {
+        let dimension = self.vectors.current().dim();
+        let taken = match &entry.item.embedding {
+            Some(embedding) => self.vectors.upsert(row, embedding),
+            None => self.vectors.upsert(row, &content_vector(&entry.item, dimension)),
+        };
+        debug_assert!(taken.is_ok(), "embeddings are checked at the wire and by check_dimension");
+        entry.tags.iter().for_each(|tag| catalogue.by_tag.insert(*tag, row));
+        entry.categories.iter().for_each(|category| catalogue.by_category.insert(*category, row));
+        if entry.author != super::NO_WORD {
+            catalogue.by_author.insert(entry.author, row);
+        }
+        if !entry.item.hidden {
+            let key = (Reverse(entry.created_at), row);
+            self.newest.insert(key);
+            for category in &entry.categories {
+                self.newest_by_category.entry(*category).or_default().insert(key);
+                categories.insert(*category);
+            }
+        }
+        *self.slot(row) = Some(entry.clone());
+        self.snapshot.live += 1;
+        catalogue.rows.insert(entry.item.id.clone(), row);
+    }
+
+    /// Takes whatever lives in a row out of every list.
+    fn unlist(&mut self, catalogue: &Catalogue, row: Row, categories: &mut FxHashSet<Word>) {
+        let Some(entry) = self.slot(row).take() else { return };
+        self.snapshot.live -= 1;
+        entry.tags.iter().for_each(|tag| catalogue.by_tag.remove(*tag, row));
+        entry.categories.iter().for_each(|category| catalogue.by_category.remove(*category, row));
+        if entry.author != super::NO_WORD {
+            catalogue.by_author.remove(entry.author, row);
+        }
+        let key = (Reverse(entry.created_at), row);
+        self.newest.remove(&key);
+        for category in &entry.categories {
+            if let Some(newest) = self.newest_by_category.get_mut(category) {
+                newest.remove(&key);
+                if newest.is_empty() {
+                    self.newest_by_category.remove(category);
+                }
+            }
+            categories.insert(*category);
+        }
+    }
+
+    fn slot(&mut self, row: Row) -> &mut Option<Arc<Entry>> {
+        let chunk_number = row as usize / CHUNK_ROWS;
+        let chunks = &mut self.snapshot.chunks;
+        while chunks.len() <= chunk_number {
+            chunks.push(Arc::new(Chunk::new()));
+        }
+        let chunk = Arc::make_mut(&mut chunks[chunk_number]);
+        if chunk.is_empty() {
+            chunk.resize(CHUNK_ROWS, None);
+        }
+        &mut chunk[row as usize % CHUNK_ROWS]
+    }
+
+    fn publish_recent(&mut self, changed: &[Changed]) {
+        let version = self.snapshot.version;
+        let upserted = changed.iter().filter_map(|change| match change {
+            Changed::Upserted { row, .. } => Some((version, *row)),
+            Changed::Deleted { .. } => None,
+        });
+        let mut recent: Vec<(u64, Row)> = self.snapshot.recent.iter().copied().chain(upserted).collect();
+        recent.drain(..recent.len().saturating_sub(RECENT_UPSERTS_MAX));
+        self.snapshot.recent = recent.into();
+    }
+
+    fn publish_latest(&mut self, categories: &FxHashSet<Word>) {
+        let head = |newest: &Newest| newest.iter().take(LATEST_LIST_MAX).map(|(_, row)| *row).collect::<Arc<[Row]>>();
+        self.snapshot.latest = head(&self.newest);
+        let lists = Arc::make_mut(&mut self.snapshot.latest_by_category);
+        for category in categories {
+            match self.newest_by_category.get(category) {
+                Some(newest) => lists.insert(*category, head(newest)),
+                None => lists.remove(category),
+            };
+        }
+    }
+}
+
+/// Checks an item's embedding against the dimension in force, or lets it set one.
+fn check_dimension(item: &Item, dimension: &mut Option<usize>) -> Result<(), FieldError> {
+    let Some(embedding) = &item.embedding else { return Ok(()) };
+    match *dimension {
+        Some(expected) if expected != embedding.len() => Err(FieldError::new(
+            "embedding",
+            "embedding_dimension",
+            format!("must have {expected} numbers like all embeddings of this data dir, has {}", embedding.len()),
+        )),
+        Some(_) => Ok(()),
+        None => {
+            *dimension = Some(embedding.len());
+            Ok(())
+        }
+    }
+}

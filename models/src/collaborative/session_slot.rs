@@ -1,0 +1,109 @@
+//! One session in the ring: its last distinct positive items.
+//!
+//! Owns the bound on items, the key of a session and its snapshot form. Must not know the ring.
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Row;
+use crate::time::TimestampMs;
+
+/// The most items kept per session.
+pub const SESSION_ITEMS_MAX: usize = 20;
+
+/// The name of a session in the index: the number in the order of all sessions ever opened. Its viewer's state keeps
+/// it; a key whose place in the ring has been taken over by a newer session is known to be stale.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct SessionKey(pub u64);
+
+/// A session as a snapshot keeps it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SessionRecord {
+    /// Its key.
+    pub key: SessionKey,
+    /// The time of its last positive event.
+    pub last_at: TimestampMs,
+    /// Its distinct positive items, newest last; at most [`SESSION_ITEMS_MAX`].
+    pub items: Vec<Row>,
+}
+
+/// What became of an item that was put into a session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Pushed {
+    /// It was there already.
+    Known,
+    /// It is new there.
+    Added,
+    /// It is new there and has displaced the oldest one.
+    Displaced(Row),
+}
+
+/// A place of the ring.
+#[derive(Debug, Clone, Default)]
+pub(super) struct SessionSlot {
+    pub(super) key: Option<SessionKey>,
+    pub(super) last_at: TimestampMs,
+    items: [Row; SESSION_ITEMS_MAX],
+    item_count: u8,
+}
+
+impl SessionSlot {
+    /// An empty session.
+    pub(super) fn new(key: SessionKey, at: TimestampMs) -> Self {
+        Self {
+            key: Some(key),
+            last_at: at,
+            ..Self::default()
+        }
+    }
+
+    /// The distinct items, newest last.
+    pub(super) fn items(&self) -> &[Row] {
+        &self.items[..usize::from(self.item_count)]
+    }
+
+    /// Puts an item at the newest end; a known one moves there.
+    pub(super) fn push(&mut self, row: Row) -> Pushed {
+        let count = usize::from(self.item_count);
+        if let Some(place) = self.items().iter().position(|known| *known == row) {
+            self.items[place..count].rotate_left(1);
+            return Pushed::Known;
+        }
+        if count < SESSION_ITEMS_MAX {
+            self.items[count] = row;
+            self.item_count += 1;
+            return Pushed::Added;
+        }
+        let oldest = self.items[0];
+        self.items.rotate_left(1);
+        self.items[SESSION_ITEMS_MAX - 1] = row;
+        Pushed::Displaced(oldest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn it_keeps_the_last_distinct_items(rows in prop::collection::vec(0..30_u32, 0..120)) {
+            let mut slot = SessionSlot::new(SessionKey(0), TimestampMs(0));
+            let mut expected: Vec<Row> = Vec::new();
+            for row in rows {
+                let known = expected.contains(&row);
+                expected.retain(|kept| *kept != row);
+                expected.push(row);
+                let displaced = (expected.len() > SESSION_ITEMS_MAX).then(|| expected.remove(0));
+                let outcome = slot.push(row);
+                prop_assert_eq!(outcome, match (known, displaced) {
+                    (true, _) => Pushed::Known,
+                    (false, None) => Pushed::Added,
+                    (false, Some(oldest)) => Pushed::Displaced(oldest),
+                });
+                prop_assert_eq!(slot.items(), &expected[..]);
+            }
+        }
+    }
+}

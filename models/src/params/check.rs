@@ -1,0 +1,150 @@
+//! Reading a params document: unknown keys, wrong types and impossible values, all reported at once.
+
+use serde_json::{Map, Value};
+
+use super::Params;
+use crate::wire::FieldError;
+
+/// Maps with keys of the user's choice; everything below them is checked by serde and by the sections.
+const OPEN_MAPS: [&str; 1] = ["cold_start.editors_picks"];
+
+/// Reads a document; keys that are left out have their defaults.
+///
+/// # Errors
+/// Every unknown key, every value of a wrong type and every impossible value, each by its path.
+pub fn parse(document: Value) -> Result<Params, Vec<FieldError>> {
+    let defaults = serde_json::to_value(Params::default()).unwrap_or(Value::Null);
+    let mut errors = Vec::new();
+    compare("", &document, &defaults, &mut errors);
+    let mut readable = defaults;
+    overlay("", &mut readable, &document);
+    match serde_json::from_value::<Params>(readable) {
+        Ok(params) => errors.extend(params.validate()),
+        Err(error) if errors.is_empty() => errors.push(FieldError::new("params", "malformed", error.to_string())),
+        Err(_) => {}
+    }
+    if !errors.is_empty() {
+        return Err(errors);
+    }
+    let mut complete = serde_json::to_value(Params::default()).unwrap_or(Value::Null);
+    merge_patch(&mut complete, &document);
+    serde_json::from_value(complete).map_err(|error| vec![FieldError::new("params", "malformed", error.to_string())])
+}
+
+/// Applies a merge patch (RFC 7396): objects are merged, `null` removes, anything else replaces.
+pub fn merge_patch(target: &mut Value, patch: &Value) {
+    let Value::Object(patch) = patch else {
+        *target = patch.clone();
+        return;
+    };
+    if !target.is_object() {
+        *target = Value::Object(Map::new());
+    }
+    if let Value::Object(target) = target {
+        for (key, value) in patch {
+            if value.is_null() {
+                target.remove(key);
+            } else {
+                merge_patch(target.entry(key.clone()).or_insert(Value::Null), value);
+            }
+        }
+    }
+}
+
+/// Lays what is readable of `document` over `target`, so that good values are checked even beside bad ones.
+fn overlay(path: &str, target: &mut Value, document: &Value) {
+    match (target, document) {
+        (Value::Object(target), Value::Object(document)) => {
+            for (key, value) in document {
+                let path = join(path, key);
+                match target.get_mut(key) {
+                    Some(known) => overlay(&path, known, value),
+                    None if is_open(&path) => {
+                        target.insert(key.clone(), value.clone());
+                    }
+                    None => {}
+                }
+            }
+        }
+        (target, document) if same_kind(target, document) => *target = document.clone(),
+        _ => {}
+    }
+}
+
+fn compare(path: &str, document: &Value, defaults: &Value, errors: &mut Vec<FieldError>) {
+    match (document, defaults) {
+        (Value::Object(document), Value::Object(defaults)) => {
+            for (key, value) in document {
+                let path = join(path, key);
+                match defaults.get(key) {
+                    Some(default) => compare(&path, value, default, errors),
+                    None if is_open(&path) => {}
+                    None => errors.push(FieldError::new(path, "unknown_key", "is not a parameter")),
+                }
+            }
+        }
+        (document, defaults) if same_kind(document, defaults) => {}
+        (document, defaults) => errors.push(FieldError::new(
+            if path.is_empty() { "params" } else { path },
+            "wrong_type",
+            format!("must be {}, is {}", kind(defaults), kind(document)),
+        )),
+    }
+}
+
+fn is_open(path: &str) -> bool {
+    OPEN_MAPS.iter().any(|open| path.starts_with(open))
+}
+
+fn same_kind(left: &Value, right: &Value) -> bool {
+    match (left, right) {
+        // A count must stay a whole number; a weight may be written as one.
+        (Value::Number(left), Value::Number(right)) => left.is_f64() || right.is_f64() || left.is_i64() || left.is_u64(),
+        _ => std::mem::discriminant(left) == std::mem::discriminant(right),
+    }
+}
+
+fn kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "true or false",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a text",
+        Value::Array(_) => "a list",
+        Value::Object(_) => "an object",
+    }
+}
+
+fn join(path: &str, key: &str) -> String {
+    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+}
+
+/// Collects the rules that values break.
+#[derive(Default)]
+pub(super) struct Checks {
+    errors: Vec<FieldError>,
+}
+
+impl Checks {
+    /// The value must be finite and lie in `min..=max`.
+    pub(super) fn within(&mut self, field: impl Into<String>, value: f64, min: f64, max: f64) {
+        if !value.is_finite() || value < min || value > max {
+            self.errors.push(FieldError::new(
+                field,
+                "out_of_range",
+                format!("must be between {min} and {max}, is {value}"),
+            ));
+        }
+    }
+
+    /// Any other rule.
+    pub(super) fn rule(&mut self, holds: bool, field: impl Into<String>, detail: &str) {
+        if !holds {
+            self.errors.push(FieldError::new(field, "impossible", detail));
+        }
+    }
+
+    pub(super) fn into_errors(self) -> Vec<FieldError> {
+        self.errors
+    }
+}

@@ -1,0 +1,129 @@
+//! The one document that holds every number an operator may turn.
+//!
+//! Owns: its shape, its defaults and its validation. Must not know how it is versioned, stored or served.
+
+mod check;
+mod sections;
+
+pub use check::{merge_patch, parse};
+pub use sections::{
+    ChannelParams, ColdStartParams, CollaborativeParams, ExposureParams, FeedParams, FusionParams, InterestParams,
+    PoolParams, PopularityParams, RerankParams, SignalWeights,
+};
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::wire::FieldError;
+
+/// Every number an operator may turn, with defaults that work.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Params {
+    /// How signals become interest.
+    pub interest: InterestParams,
+    /// The recall channels, by name.
+    pub channels: BTreeMap<String, ChannelParams>,
+    /// The candidate pool that a session keeps between swipes.
+    pub pool: PoolParams,
+    /// How predicted objectives become one score.
+    pub fusion: FusionParams,
+    /// What happens to the order after ranking.
+    pub rerank: RerankParams,
+    /// What counts as shown, and for how long it is remembered.
+    pub exposure: ExposureParams,
+    /// New users and new items.
+    pub cold_start: ColdStartParams,
+    /// Item popularity.
+    pub popularity: PopularityParams,
+    /// Co-engagement and session neighbours.
+    pub collaborative: CollaborativeParams,
+    /// Sizes of feeds and limits of sessions.
+    pub feed: FeedParams,
+}
+
+impl Default for Params {
+    fn default() -> Self {
+        Self {
+            interest: InterestParams::default(),
+            channels: sections::channels_default(),
+            pool: PoolParams::default(),
+            fusion: FusionParams::default(),
+            rerank: RerankParams::default(),
+            exposure: ExposureParams::default(),
+            cold_start: ColdStartParams::default(),
+            popularity: PopularityParams::default(),
+            collaborative: CollaborativeParams::default(),
+            feed: FeedParams::default(),
+        }
+    }
+}
+
+impl Params {
+    /// Every rule that a value breaks; empty when the document may come into force.
+    #[must_use]
+    pub fn validate(&self) -> Vec<FieldError> {
+        let mut checks = check::Checks::default();
+        sections::validate(self, &mut checks);
+        checks.into_errors()
+    }
+
+    /// The settings of a channel; switched off when the document does not name it.
+    #[must_use]
+    pub fn channel(&self, name: &str) -> ChannelParams {
+        self.channels.get(name).cloned().unwrap_or(ChannelParams { enabled: false, quota: 0, weight: 0.0 })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn bad_fields(document: serde_json::Value) -> Vec<String> {
+        parse(document).map(|_| vec![]).unwrap_or_else(|errors| errors.into_iter().map(|error| error.field).collect())
+    }
+
+    #[test]
+    fn the_default_document_is_valid_and_survives_json() {
+        let params = Params::default();
+        assert_eq!(params.validate(), vec![]);
+        let json = serde_json::to_value(&params).expect("JSON");
+        assert_eq!(parse(json).expect("valid"), params);
+    }
+
+    #[test]
+    fn all_bad_keys_are_reported_at_once() {
+        let fields = bad_fields(json!({
+            "interest": {"short_half_life_ms": -5, "shrot_weight": 1},
+            "rerank": {"exploration_share": 1.5},
+            "channels": {"embeding": {"quota": 3}, "hot": {"quota": "many"}},
+        }));
+        for expected in [
+            "interest.short_half_life_ms",
+            "interest.shrot_weight",
+            "rerank.exploration_share",
+            "channels.embeding",
+            "channels.hot.quota",
+        ] {
+            assert!(fields.iter().any(|field| field == expected), "{expected} is missing in {fields:?}");
+        }
+    }
+
+    #[test]
+    fn a_merge_patch_changes_only_what_it_names() {
+        let mut document = serde_json::to_value(Params::default()).expect("JSON");
+        merge_patch(&mut document, &json!({"rerank": {"exploration_share": 0.2}}));
+        let params = parse(document).expect("valid");
+        assert!((params.rerank.exploration_share - 0.2).abs() < 1e-6);
+        assert_eq!(params.interest, Params::default().interest);
+    }
+
+    #[test]
+    fn a_partial_document_keeps_the_other_channels() {
+        let params = parse(json!({"channels": {"hot": {"enabled": false}}})).expect("valid");
+        assert!(!params.channel("hot").enabled);
+        assert!(params.channel("embedding").enabled);
+    }
+}

@@ -1,0 +1,26 @@
+//! The pipeline: from a viewer's state to a slate.
+//!
+//! Owns the order of the stages and the report of what each did. The stages themselves live in `recall`, `features`,
+//! `rank` and `rerank`. Must not change anything shared or anything of the viewer but the candidate pool.
+
+#[cfg(test)]
+mod exposure_tests;
+mod explain;
+mod prerank;
+mod query;
+mod refill;
+mod run;
+mod scratch;
+mod slate;
+mod taste;
+#[cfg(test)]
+pub(crate) mod testing;
+#[cfg(test)]
+mod tests;
+
+pub use explain::explain_item;
+pub use query::{Clock, Query};
+pub use run::{rank_items, run};
+pub use scratch::Scratch;
+pub use slate::{ChannelReport, Degraded, Refill, Report, Slate, SlateItem, Stage, STAGE_COUNT};
+pub use taste::Taste;

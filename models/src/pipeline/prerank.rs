@@ -1,0 +1,83 @@
+//! Pre-ranking: a cheap order of the pool that decides which candidates the model sees.
+//!
+//! score = Σ channel weight · standardised channel score + cosine of the blended taste + category affinity, squashed to
+//! 0..1 so that it can join the fusion beside probabilities.
+
+use super::Taste;
+use super::taste::cosine;
+use crate::catalogue::CatalogueSnapshot;
+use crate::features::WordWeights;
+use crate::params::Params;
+use crate::popularity::{ScoredRow, keep_best};
+use crate::recall::{Admission, CHANNEL_COUNT, Channel, Pool, evidence_place};
+
+/// The weight of the cosine with the blended taste.
+const TASTE_WEIGHT: f32 = 2.0;
+/// The weight of the affinity to the item's categories.
+const CATEGORY_WEIGHT: f32 = 1.5;
+/// Scores are divided by this before they are squashed, so that 0..1 is used well.
+const SQUASH_SCALE: f32 = 2.0;
+
+/// What the cheap score of a candidate is made of.
+pub(super) struct PreRanker<'a> {
+    pool: &'a Pool,
+    snapshot: &'a CatalogueSnapshot,
+    taste: &'a Taste,
+    categories: &'a WordWeights,
+    channel_weights: [f32; CHANNEL_COUNT],
+}
+
+impl<'a> PreRanker<'a> {
+    /// Scores the candidates of a pool for a viewer.
+    pub(super) fn new(
+        pool: &'a Pool,
+        snapshot: &'a CatalogueSnapshot,
+        taste: &'a Taste,
+        categories: &'a WordWeights,
+        params: &Params,
+    ) -> Self {
+        let channel_weights = Channel::ALL
+            .map(|channel| params.channels.get(channel.name()).map_or(0.0, |settings| settings.weight));
+        Self { pool, snapshot, taste, categories, channel_weights }
+    }
+
+    /// Puts the places of the best `count` candidates into `order` (`row` is the place in the pool), best first, with
+    /// their score. What the request leaves out is left out.
+    pub(super) fn order(&self, admission: &Admission<'_>, count: usize, order: &mut Vec<ScoredRow>) {
+        order.clear();
+        let hashes = self.pool.hashes.iter().enumerate();
+        let usable = hashes.filter(|(_, hash)| !admission.excludes(**hash)).map(|(place, _)| place);
+        order.extend(usable.map(|place| ScoredRow { row: place as u32, score: self.raw_score(place) }));
+        keep_best(order, count);
+        // The squash keeps the order, so only the best pay for it.
+        order.iter_mut().for_each(|ordered| ordered.score = squash(ordered.score));
+    }
+
+    /// The score of one candidate, 0..1.
+    pub(super) fn score(&self, place: usize) -> f32 {
+        squash(self.raw_score(place))
+    }
+
+    fn raw_score(&self, place: usize) -> f32 {
+        let row = self.pool.rows[place];
+        let evidence = &self.pool.evidence[place];
+        let strength = |channel| evidence_place(channel).map_or(1.0, |column| evidence[column]);
+        let mut score: f32 = self.pool.channels[place]
+            .iter()
+            .map(|channel| self.channel_weights[channel.number()] * strength(channel))
+            .sum();
+        if self.taste.has_blended
+            && let Some(vector) = self.snapshot.vector(row)
+        {
+            score += TASTE_WEIGHT * cosine(&self.taste.blended, vector);
+        }
+        if let Some(entry) = self.snapshot.entry(row) {
+            score += CATEGORY_WEIGHT * self.categories.of(&entry.categories);
+        }
+        score
+    }
+}
+
+fn squash(score: f32) -> f32 {
+    1.0 / (1.0 + (-score / SQUASH_SCALE).exp())
+}

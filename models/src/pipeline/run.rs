@@ -1,0 +1,270 @@
+//! The stages in their order.
+
+use std::sync::Arc;
+
+use rand::SeedableRng;
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::prerank::PreRanker;
+use super::refill::Refilling;
+use super::scratch::{Candidates, Scratch};
+use super::slate::{Degraded, Report, Slate, SlateItem, Stage};
+use super::{Query, explain_item};
+use crate::catalogue::CatalogueSnapshot;
+use crate::features::FeatureContext;
+use crate::ids::Row;
+use crate::params::Params;
+use crate::popularity::BoardEntry;
+use crate::rank::{FusionWeights, ObjectiveRow, RankError, ScoredBy};
+use crate::recall::{
+    Admission, Channel, ChannelSet, Evidence, FilterCounts, Pool, RecallContext, evidence_place, fill_from_everywhere,
+};
+use crate::rerank::{ExploreDraw, Pick, RerankInput, draw_exploration, select};
+use crate::session::SessionState;
+use crate::world::World;
+
+/// Makes a slate for a viewer. `pool` is the viewer's candidate pool; everything else is only read.
+pub fn run(
+    world: &World,
+    session: &SessionState,
+    pool: &mut Pool,
+    query: &Query<'_>,
+    scratch: &mut Scratch,
+) -> Slate {
+    let params = world.params.load();
+    let snapshot = Arc::clone(&world.catalogue.load());
+    let prior = BoardEntry::prior(&params.popularity);
+    let mut random = Xoshiro256PlusPlus::seed_from_u64(query.seed);
+    let mut report = Report::default();
+    let mut watch = StageWatch { query, last: (query.clock)() };
+    scratch.load_viewer(session, &params, snapshot.dimension());
+
+    let admission =
+        Admission { snapshot: &snapshot, exposure: &session.exposure, region: query.region, excluded: query.excluded };
+    let mut recall = RecallContext {
+        world,
+        params: &params,
+        session,
+        taste: &scratch.taste,
+        admission,
+        prior,
+        now: query.now,
+        random: &mut random,
+        scratch: &mut scratch.recall,
+        filtered: FilterCounts::default(),
+    };
+    let usable =
+        Refilling { pool, context: &mut recall, query, named: &mut scratch.named, report: &mut report }.run();
+    let mut backfilled = Vec::new();
+    if usable < query.n {
+        fill_from_everywhere(&mut recall, query.n - usable, &|row| pool.contains(row), &mut backfilled);
+    }
+    report.stage_ns[Stage::Recall as usize] = watch.lap();
+
+    let draws = choose_candidates(pool, &admission, &params, query, &mut random, scratch);
+    for row in backfilled {
+        scratch.candidates.push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0);
+    }
+    report.stage_ns[Stage::PreRank as usize] = watch.lap();
+
+    extract_features(world, session, &snapshot, &params, &prior, query, scratch);
+    report.stage_ns[Stage::Features as usize] = watch.lap();
+
+    let scored = score(world, &params, scratch);
+    report.ranked = u32::try_from(scratch.candidates.len()).unwrap_or(u32::MAX);
+    report.stage_ns[Stage::Rank as usize] = watch.lap();
+
+    let input = RerankInput {
+        rows: &scratch.candidates.rows,
+        fused: &scratch.candidates.fused,
+        snapshot: &snapshot,
+        params: &params.rerank,
+        now: query.now,
+    };
+    let picks = select(&input, query.n, &draws, &mut scratch.rerank);
+    let items: Vec<SlateItem> =
+        picks.iter().map(|pick| slate_item(pick, &scratch.candidates, &params, query.explain)).collect();
+    count_channels(&mut report, &scratch.candidates, &items);
+    report.stage_ns[Stage::Rerank as usize] = watch.lap();
+    let degraded = match scored {
+        _ if items.len() < query.n => Some(Degraded::Exhausted),
+        Ok(ScoredBy::Fallback(_)) | Err(_) => Some(Degraded::LinearRanker),
+        Ok(ScoredBy::Model) => None,
+    };
+    Slate { items, report, degraded }
+}
+
+/// Scores given items for a viewer, in the order given: rows, fused scores and objectives land in the scratch's
+/// candidates, whose columns are returned. Items that the catalogue does not hold must have been left out.
+///
+/// # Errors
+/// When there are more items than a scoring call takes.
+pub fn rank_items<'s>(
+    world: &World,
+    session: &SessionState,
+    rows: &[Row],
+    query: &Query<'_>,
+    scratch: &'s mut Scratch,
+) -> Result<&'s Candidates, RankError> {
+    let params = world.params.load();
+    let snapshot = Arc::clone(&world.catalogue.load());
+    let prior = BoardEntry::prior(&params.popularity);
+    scratch.load_viewer(session, &params, snapshot.dimension());
+    scratch.candidates.clear();
+    for row in rows {
+        scratch.candidates.push(*row, ChannelSet::default(), Evidence::default(), 0.0);
+    }
+    extract_features(world, session, &snapshot, &params, &prior, query, scratch);
+    score(world, &params, scratch)?;
+    Ok(&scratch.candidates)
+}
+
+struct StageWatch<'a> {
+    query: &'a Query<'a>,
+    last: u64,
+}
+
+impl StageWatch<'_> {
+    fn lap(&mut self) -> u64 {
+        let now = (self.query.clock)();
+        let elapsed = now.saturating_sub(self.last);
+        self.last = now;
+        elapsed
+    }
+}
+
+impl Scratch {
+    fn load_viewer(&mut self, session: &SessionState, params: &Params, dimension: usize) {
+        self.taste.load(session, &params.interest, dimension);
+        self.short_tags.load(&session.short.tags);
+        self.short_categories.load(&session.short.categories);
+        self.long_tags.load(&session.long.tags);
+        self.long_categories.load(&session.long.categories);
+    }
+}
+
+impl Candidates {
+    fn push(&mut self, row: Row, channels: ChannelSet, evidence: Evidence, pre_rank: f32) {
+        self.rows.push(row);
+        self.channels.push(channels);
+        self.evidence.push(evidence);
+        self.pre_rank.push(pre_rank);
+    }
+}
+
+/// Copies the best candidates of the pool into columns and draws the exploration slots.
+fn choose_candidates(
+    pool: &Pool,
+    admission: &Admission<'_>,
+    params: &Params,
+    query: &Query<'_>,
+    random: &mut Xoshiro256PlusPlus,
+    scratch: &mut Scratch,
+) -> Vec<ExploreDraw> {
+    let explores = |channels: ChannelSet| channels.contains(Channel::Explore) || channels.contains(Channel::ColdStart);
+    let is_eligible = |place: &usize| explores(pool.channels[*place]) && !admission.excludes(pool.hashes[*place]);
+    let mut eligible: Vec<usize> = (0..pool.len()).filter(is_eligible).collect();
+    let mut draws = draw_exploration(query.n, params.rerank.exploration_share, &mut eligible, random);
+    let count = (params.pool.rank_max as usize).max(query.n + query.n / 2);
+    let ranker = PreRanker::new(pool, admission.snapshot, &scratch.taste, &scratch.short_categories, params);
+    ranker.order(admission, count, &mut scratch.order);
+    let candidates = &mut scratch.candidates;
+    candidates.clear();
+    for ordered in &scratch.order {
+        let place = ordered.row as usize;
+        candidates.push(pool.rows[place], pool.channels[place], pool.evidence[place], ordered.score);
+    }
+    // The drawn ones are ranked too; from here on a draw names a place among the candidates.
+    for draw in &mut draws {
+        let known = scratch.order.iter().position(|ordered| ordered.row as usize == draw.place);
+        draw.place = known.unwrap_or_else(|| {
+            let place = draw.place;
+            candidates.push(pool.rows[place], pool.channels[place], pool.evidence[place], ranker.score(place));
+            candidates.len() - 1
+        });
+    }
+    draws
+}
+
+fn extract_features(
+    world: &World,
+    session: &SessionState,
+    snapshot: &CatalogueSnapshot,
+    params: &Params,
+    prior: &BoardEntry,
+    query: &Query<'_>,
+    scratch: &mut Scratch,
+) {
+    let context = FeatureContext {
+        snapshot,
+        board: &world.board,
+        prior,
+        session,
+        taste: &scratch.taste,
+        short_words: (&scratch.short_tags, &scratch.short_categories),
+        long_words: (&scratch.long_tags, &scratch.long_categories),
+        region: query.region,
+        now: query.now,
+        params,
+        leader: FeatureContext::leader_of(&world.trending.load()),
+        user_columns: FeatureContext::user_columns_of(session),
+    };
+    let candidates = &mut scratch.candidates;
+    candidates.features.clear();
+    for place in 0..candidates.rows.len() {
+        let (row, channels) = (candidates.rows[place], candidates.channels[place]);
+        context.extract(row, channels, &candidates.evidence[place], &mut candidates.features);
+    }
+}
+
+/// Predicts the objectives and fuses them.
+fn score(world: &World, params: &Params, scratch: &mut Scratch) -> Result<ScoredBy, RankError> {
+    let candidates = &mut scratch.candidates;
+    let count = candidates.rows.len();
+    let scored_by = world.ranker.score(&candidates.features, count, &mut candidates.objectives, &mut scratch.rank);
+    // Without any prediction the order of the pre-ranking is left.
+    candidates.objectives.resize(count, ObjectiveRow::default());
+    candidates.fused.clear();
+    candidates.fused.resize(count, 0.0);
+    FusionWeights::from(params.fusion).fuse_into(&candidates.objectives, &candidates.pre_rank, &mut candidates.fused);
+    scored_by
+}
+
+fn slate_item(pick: &Pick, candidates: &Candidates, params: &Params, explain: bool) -> SlateItem {
+    let place = pick.place;
+    let channels = candidates.channels[place];
+    SlateItem {
+        row: candidates.rows[place],
+        score: pick.score,
+        channels,
+        reason: strongest(channels, &candidates.evidence[place], pick.propensity.is_some()),
+        propensity: pick.propensity,
+        objectives: candidates.objectives[place],
+        explain: explain.then(|| Box::new(explain_item(pick, candidates, params))),
+    }
+}
+
+/// The channel with the strongest evidence; a channel without a score of its own stands behind those that have one.
+fn strongest(channels: ChannelSet, evidence: &Evidence, explores: bool) -> Channel {
+    if explores {
+        return Channel::Explore;
+    }
+    let strength = |channel: Channel| match channel {
+        Channel::Followed => 2.0,
+        Channel::Explore | Channel::Backfill => -1.0,
+        Channel::EmbeddingLong | Channel::Fresh | Channel::ColdStart => 0.1,
+        Channel::Embedding | Channel::ItemItem | Channel::SessionKnn | Channel::Tags | Channel::Hot => {
+            evidence_place(channel).map_or(0.1, |column| evidence[column])
+        }
+    };
+    channels.iter().max_by(|a, b| strength(*a).total_cmp(&strength(*b))).unwrap_or(Channel::Backfill)
+}
+
+fn count_channels(report: &mut Report, candidates: &Candidates, items: &[SlateItem]) {
+    for channels in &candidates.channels {
+        channels.iter().for_each(|channel| report.kept[channel.number()] += 1);
+    }
+    for item in items {
+        item.channels.iter().for_each(|channel| report.on_slate[channel.number()] += 1);
+    }
+}

@@ -1,0 +1,69 @@
+//! The memory that a thread reuses from request to request.
+
+use super::Taste;
+use crate::features::WordWeights;
+use crate::ids::Row;
+use crate::popularity::ScoredRow;
+use crate::rank::{ObjectiveRow, RankScratch};
+use crate::recall::{ChannelSet, Evidence, RecallScratch};
+use crate::rerank::RerankScratch;
+
+/// Candidates as columns: place i of every column belongs to the same candidate.
+#[derive(Default)]
+pub struct Candidates {
+    /// Which items.
+    pub rows: Vec<Row>,
+    /// The channels that named each.
+    pub channels: Vec<ChannelSet>,
+    /// With which evidence.
+    pub evidence: Vec<Evidence>,
+    /// The cheap score, 0..1.
+    pub pre_rank: Vec<f32>,
+    /// Feature rows, one after the other.
+    pub features: Vec<f32>,
+    /// Predicted objectives.
+    pub objectives: Vec<ObjectiveRow>,
+    /// The fused score.
+    pub fused: Vec<f32>,
+}
+
+impl Candidates {
+    /// Forgets all candidates.
+    pub fn clear(&mut self) {
+        self.rows.clear();
+        self.channels.clear();
+        self.evidence.clear();
+        self.pre_rank.clear();
+        self.features.clear();
+        self.objectives.clear();
+        self.fused.clear();
+    }
+
+    /// How many candidates there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+}
+
+/// The memory that a thread reuses from request to request. Carries no meaning between requests.
+#[derive(Default)]
+pub struct Scratch {
+    pub(crate) recall: RecallScratch,
+    pub(crate) taste: Taste,
+    pub(crate) named: Vec<ScoredRow>,
+    pub(crate) order: Vec<ScoredRow>,
+    pub(crate) candidates: Candidates,
+    pub(crate) rank: RankScratch,
+    pub(crate) rerank: RerankScratch,
+    pub(crate) short_tags: WordWeights,
+    pub(crate) short_categories: WordWeights,
+    pub(crate) long_tags: WordWeights,
+    pub(crate) long_categories: WordWeights,
+}

@@ -1,0 +1,137 @@
+//! What the pipeline returns: the slate and the report of how it came to be.
+
+use crate::ids::Row;
+use crate::rank::ObjectiveRow;
+use crate::recall::{CHANNEL_COUNT, Channel, ChannelSet, FilterCounts};
+use crate::wire::ItemExplainDto;
+
+/// Number of [`Stage`]s.
+pub const STAGE_COUNT: usize = 5;
+
+/// A stage of the pipeline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Stage {
+    /// Asking channels, merging, filtering.
+    Recall = 0,
+    /// The cheap order that decides who is ranked.
+    PreRank = 1,
+    /// Building feature rows.
+    Features = 2,
+    /// The ranking model and fusion.
+    Rank = 3,
+    /// Diversity, freshness, exploration, backfill.
+    Rerank = 4,
+}
+
+impl Stage {
+    /// All stages in their order.
+    pub const ALL: [Stage; STAGE_COUNT] =
+        [Stage::Recall, Stage::PreRank, Stage::Features, Stage::Rank, Stage::Rerank];
+
+    /// The name in metrics and benches.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Stage::Recall => "recall",
+            Stage::PreRank => "pre_rank",
+            Stage::Features => "features",
+            Stage::Rank => "rank",
+            Stage::Rerank => "rerank",
+        }
+    }
+}
+
+/// Why a slate is less than it could be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Degraded {
+    /// Everything admissible has been shown.
+    Exhausted,
+    /// The ranking model failed, the linear scorer served.
+    LinearRanker,
+}
+
+impl Degraded {
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Degraded::Exhausted => "exhausted",
+            Degraded::LinearRanker => "linear_ranker",
+        }
+    }
+}
+
+/// Which channels were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Refill {
+    /// None: the pool still fits.
+    #[default]
+    None,
+    /// Those that live from the last actions (co-engagement, like sessions).
+    Live,
+    /// All.
+    Full,
+}
+
+/// What one channel did.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct ChannelReport {
+    /// How many candidates it named.
+    pub recalled: u32,
+    /// How many candidates it would have named were taken by each filter.
+    pub filtered: FilterCounts,
+    /// In how many nanoseconds.
+    pub took_ns: u64,
+    /// Whether it was asked.
+    pub asked: bool,
+}
+
+/// How a slate came to be.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Report {
+    /// What each channel did, by [`Channel::number`].
+    pub channels: [ChannelReport; CHANNEL_COUNT],
+    /// How many ranked candidates each channel had named.
+    pub kept: [u32; CHANNEL_COUNT],
+    /// How many items of the slate each channel had named.
+    pub on_slate: [u32; CHANNEL_COUNT],
+    /// How many pooled candidates the filters took since they were recalled.
+    pub pool_filtered: FilterCounts,
+    /// Which channels were asked.
+    pub refill: Refill,
+    /// How long each stage took, in nanoseconds.
+    pub stage_ns: [u64; STAGE_COUNT],
+    /// How many candidates were ranked by the model.
+    pub ranked: u32,
+}
+
+/// One item of a slate.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SlateItem {
+    /// Which.
+    pub row: Row,
+    /// The final score.
+    pub score: f32,
+    /// The channels that named it.
+    pub channels: ChannelSet,
+    /// The channel with the strongest evidence.
+    pub reason: Channel,
+    /// With which probability it was drawn, when it fills an exploration slot.
+    pub propensity: Option<f32>,
+    /// The predicted objectives.
+    pub objectives: ObjectiveRow,
+    /// How the score came to be, when asked for.
+    pub explain: Option<Box<ItemExplainDto>>,
+}
+
+/// The answer of the pipeline.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Slate {
+    /// The items, best first.
+    pub items: Vec<SlateItem>,
+    /// How it came to be.
+    pub report: Report,
+    /// Why it is less than it could be.
+    pub degraded: Option<Degraded>,
+}

@@ -1,0 +1,30 @@
+//! Popularity: what all viewers together do with an item, by window, by region and decayed over time.
+//!
+//! Owns: one item's statistics, the lock-free board on which they are published, and the trending lists made from them.
+//! Must not: know viewers or items beyond rows and words, read a clock, or decide when something is published.
+
+mod board;
+mod chunk_table;
+mod counts;
+mod forward_decay;
+mod item_stats;
+mod regions;
+mod scored_row;
+mod scoring;
+mod top_list;
+mod trending;
+mod windows;
+
+pub use board::{BOARD_ROWS_MAX, Board, BoardEntry, BoardFull};
+pub(crate) use chunk_table::{CHUNK_CELLS, ChunkTable};
+pub use counts::{Counter, Counts};
+pub(crate) use forward_decay::halvings;
+pub use forward_decay::{DecayStamp, ForwardDecay};
+pub use item_stats::{ItemReading, ItemSignal, ItemStats};
+pub use regions::{REGIONS_MAX, RegionReading};
+pub use scored_row::{ScoredRow, keep_best};
+pub use scoring::PRIOR_SHARE_RATE;
+pub use trending::{
+    CATEGORY_LISTS_MAX, PopularWindow, REGION_CATEGORY_LISTS_MAX, REGION_LISTS_MAX, TrendingBuilder, TrendingLists,
+};
+pub use windows::{WINDOW_COUNT, WindowSpan, Windows};

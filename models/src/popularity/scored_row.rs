@@ -1,0 +1,81 @@
+//! A row with its score, and the one order in which scored rows are listed everywhere.
+//!
+//! Owns the order (best first, equal scores by the smaller row, what is not finite last) and partial selection. Must
+//! not know where a score comes from.
+
+use std::cmp::Ordering;
+
+use serde::{Deserialize, Serialize};
+
+use crate::ids::Row;
+
+/// An item and how well it did; the unit of the score is its maker's.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct ScoredRow {
+    /// Dense catalogue row of the item.
+    pub row: Row,
+    /// The higher, the better.
+    pub score: f32,
+}
+
+impl ScoredRow {
+    /// Best first, equal scores by the smaller row. A score that is not a number counts as the lowest of all, so that
+    /// it sinks instead of leading the list.
+    #[must_use]
+    pub fn best_first(&self, other: &ScoredRow) -> Ordering {
+        let rank = |score: f32| if score.is_nan() { f32::NEG_INFINITY } else { score };
+        rank(other.score)
+            .total_cmp(&rank(self.score))
+            .then(self.row.cmp(&other.row))
+    }
+}
+
+/// Cuts `rows` to the `limit` best, best first. O(n + limit · log limit), no allocation.
+pub fn keep_best(rows: &mut Vec<ScoredRow>, limit: usize) {
+    keep_best_unordered(rows, limit);
+    rows.sort_unstable_by(ScoredRow::best_first);
+}
+
+/// Cuts `rows` to the `limit` best, in no particular order.
+pub(crate) fn keep_best_unordered(rows: &mut Vec<ScoredRow>, limit: usize) {
+    if limit == 0 {
+        rows.clear();
+    } else if rows.len() > limit {
+        rows.select_nth_unstable_by(limit - 1, ScoredRow::best_first);
+        rows.truncate(limit);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn scored(scores: &[f32]) -> Vec<ScoredRow> {
+        scores
+            .iter()
+            .zip(0..)
+            .map(|(&score, row)| ScoredRow { row, score })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_not_a_number_sinks_and_ties_go_by_row() {
+        let mut rows = scored(&[f32::NAN, 1.0, f32::NEG_INFINITY, 2.0, 1.0]);
+        keep_best(&mut rows, 10);
+        assert_eq!(rows.iter().map(|found| found.row).collect::<Vec<_>>(), [3, 1, 4, 0, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn selection_equals_sorting(scores in prop::collection::vec(-3..3_i8, 0..60), limit in 0..70_usize) {
+            let scores: Vec<f32> = scores.into_iter().map(f32::from).collect();
+            let mut expected = scored(&scores);
+            expected.sort_by(ScoredRow::best_first);
+            expected.truncate(limit);
+            let mut found = scored(&scores);
+            keep_best(&mut found, limit);
+            prop_assert_eq!(found, expected);
+        }
+    }
+}

@@ -1,0 +1,395 @@
+//! Trending lists: the best items per window, overall, per category, per region and per region and category.
+//!
+//! Owns the choice of lists, their bounds and their order. Must not know how a score comes about.
+//!
+//! Bounds: at most 1 + [`CATEGORY_LISTS_MAX`] + [`REGION_LISTS_MAX`] + [`REGION_CATEGORY_LISTS_MAX`] places with five
+//! lists each; what comes after a bound is reached is not listed and counted in [`TrendingLists::places_refused`]. A
+//! full house takes about 45 MB; a hundred categories and ten regions of 100 k active items take about 7.
+
+use rustc_hash::FxHashMap;
+use smallvec::SmallVec;
+
+use super::item_stats::ItemReading;
+use super::scored_row::ScoredRow;
+use super::top_list::TopList;
+use super::windows::{WINDOW_COUNT, WindowSpan};
+use crate::ids::{Row, Word};
+use crate::item::ITEM_CATEGORIES_MAX;
+use crate::params::PopularityParams;
+use crate::time::TimestampMs;
+
+/// The most categories with lists of their own.
+pub const CATEGORY_LISTS_MAX: usize = 1_024;
+/// The most regions with lists of their own.
+pub const REGION_LISTS_MAX: usize = 256;
+/// The most pairs of region and category with lists of their own.
+pub const REGION_CATEGORY_LISTS_MAX: usize = 4_096;
+/// The longest list of a category or of a region.
+const NARROW_ITEMS_MAX: usize = 500;
+/// The longest list of a region and category.
+const NARROWEST_ITEMS_MAX: usize = 100;
+/// Number of [`PopularWindow`]s.
+const POPULAR_WINDOW_COUNT: usize = WINDOW_COUNT + 1;
+
+/// Over which time a list counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[repr(usize)]
+pub enum PopularWindow {
+    /// The last 5 minutes.
+    FiveMinutes = 0,
+    /// The last hour.
+    Hour = 1,
+    /// The last day.
+    Day = 2,
+    /// The last 7 days.
+    Week = 3,
+    /// All time, the recent first: decayed popularity. Scores are its binary logarithm as of the lists' making, so that
+    /// an imported log of long ago still has an order.
+    AllTime = 4,
+}
+
+impl PopularWindow {
+    /// All of them, the shortest first.
+    pub const ALL: [PopularWindow; POPULAR_WINDOW_COUNT] = [
+        PopularWindow::FiveMinutes,
+        PopularWindow::Hour,
+        PopularWindow::Day,
+        PopularWindow::Week,
+        PopularWindow::AllTime,
+    ];
+
+    /// The name on the wire.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            PopularWindow::FiveMinutes => "5m",
+            PopularWindow::Hour => "1h",
+            PopularWindow::Day => "24h",
+            PopularWindow::Week => "7d",
+            PopularWindow::AllTime => "all",
+        }
+    }
+
+    /// The window of that name, if there is one.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|window| window.name() == name)
+    }
+}
+
+impl From<WindowSpan> for PopularWindow {
+    fn from(span: WindowSpan) -> Self {
+        match span {
+            WindowSpan::FiveMinutes => PopularWindow::FiveMinutes,
+            WindowSpan::Hour => PopularWindow::Hour,
+            WindowSpan::Day => PopularWindow::Day,
+            WindowSpan::Week => PopularWindow::Week,
+        }
+    }
+}
+
+/// Whose list it is; everybody's when both are `None`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+struct Place {
+    region: Option<Word>,
+    category: Option<Word>,
+}
+
+const OVERALL: Place = Place {
+    region: None,
+    category: None,
+};
+
+/// The finished lists; immutable, to be shared behind a pointer that is swapped.
+#[derive(Debug, Clone, Default)]
+pub struct TrendingLists {
+    places: FxHashMap<Place, [Box<[ScoredRow]>; POPULAR_WINDOW_COUNT]>,
+    places_refused: usize,
+    made_at: TimestampMs,
+}
+
+impl TrendingLists {
+    /// The best items of exactly this place, best first, equal scores by the smaller row; empty when there are none.
+    #[must_use]
+    pub fn top(&self, window: PopularWindow, region: Option<Word>, category: Option<Word>) -> &[ScoredRow] {
+        self.places
+            .get(&Place { region, category })
+            .map_or(&[], |lists| &lists[window as usize])
+    }
+
+    /// The first list that is not empty: of region and category, of the category, of the region, of all.
+    #[must_use]
+    pub fn top_with_fallback(
+        &self,
+        window: PopularWindow,
+        region: Option<Word>,
+        category: Option<Word>,
+    ) -> &[ScoredRow] {
+        let places = [(region, category), (None, category), (region, None), (None, None)];
+        let lists = places
+            .into_iter()
+            .map(|(region, category)| self.top(window, region, category));
+        lists.into_iter().find(|list| !list.is_empty()).unwrap_or(&[])
+    }
+
+    /// How often an item was left out of a place because the bound on places was reached.
+    #[must_use]
+    pub fn places_refused(&self) -> usize {
+        self.places_refused
+    }
+
+    /// The `now` that the lists were made for.
+    #[must_use]
+    pub fn made_at(&self) -> TimestampMs {
+        self.made_at
+    }
+}
+
+/// Makes [`TrendingLists`] in one pass over the active items.
+#[derive(Debug)]
+pub struct TrendingBuilder {
+    now: TimestampMs,
+    half_life_ms: i64,
+    list_items: usize,
+    numbers: FxHashMap<Place, usize>,
+    lists: Vec<[TopList; POPULAR_WINDOW_COUNT]>,
+    /// Places so far: of categories, of regions, of both.
+    taken: [usize; 3],
+    places_refused: usize,
+}
+
+impl TrendingBuilder {
+    /// Lists as of `now`, of the lengths that `params` says.
+    #[must_use]
+    pub fn new(now: TimestampMs, params: &PopularityParams) -> Self {
+        Self {
+            now,
+            half_life_ms: params.half_life_ms,
+            list_items: params.list_items as usize,
+            numbers: FxHashMap::default(),
+            lists: Vec::new(),
+            taken: [0; 3],
+            places_refused: 0,
+        }
+    }
+
+    /// Offers one item with its categories (a repeated one counts once) to all lists that it belongs to.
+    pub fn add(&mut self, row: Row, categories: &[Word], reading: &ItemReading) {
+        let mut unique: SmallVec<[Word; ITEM_CATEGORIES_MAX]> = SmallVec::new();
+        for &category in categories.iter().take(ITEM_CATEGORIES_MAX) {
+            if !unique.contains(&category) {
+                unique.push(category);
+            }
+        }
+        let all_time = reading.popularity.log2_at(self.now, self.half_life_ms) as f32;
+        self.offer_everywhere(row, None, &unique, &reading.window_scores, all_time);
+        for region in &reading.regions {
+            let all_time = region.popularity.log2_at(self.now, self.half_life_ms) as f32;
+            self.offer_everywhere(row, Some(region.region), &unique, &region.window_scores, all_time);
+        }
+    }
+
+    /// The lists.
+    #[must_use]
+    pub fn build(self) -> TrendingLists {
+        let mut lists: Vec<_> = self.lists.into_iter().map(Some).collect();
+        let mut places = FxHashMap::default();
+        for (place, number) in self.numbers {
+            if let Some(lists) = lists[number].take() {
+                let limit = list_length(place, self.list_items);
+                places.insert(place, lists.map(|list| list.into_best(limit)));
+            }
+        }
+        TrendingLists {
+            places,
+            places_refused: self.places_refused,
+            made_at: self.now,
+        }
+    }
+
+    fn offer_everywhere(
+        &mut self,
+        row: Row,
+        region: Option<Word>,
+        categories: &[Word],
+        scores: &[f32; WINDOW_COUNT],
+        all_time: f32,
+    ) {
+        if !all_time.is_finite() && scores.iter().all(|score| *score <= 0.0) {
+            return;
+        }
+        self.offer(row, Place { region, category: None }, scores, all_time);
+        for &category in categories {
+            self.offer(
+                row,
+                Place {
+                    region,
+                    category: Some(category),
+                },
+                scores,
+                all_time,
+            );
+        }
+    }
+
+    fn offer(&mut self, row: Row, place: Place, scores: &[f32; WINDOW_COUNT], all_time: f32) {
+        let Some(number) = self.number_of(place) else {
+            self.places_refused += 1;
+            return;
+        };
+        let limit = list_length(place, self.list_items);
+        let lists = &mut self.lists[number];
+        for (list, &score) in lists.iter_mut().zip(scores) {
+            if score > 0.0 {
+                list.offer(ScoredRow { row, score }, limit);
+            }
+        }
+        lists[PopularWindow::AllTime as usize].offer(ScoredRow { row, score: all_time }, limit);
+    }
+
+    fn number_of(&mut self, place: Place) -> Option<usize> {
+        if let Some(&number) = self.numbers.get(&place) {
+            return Some(number);
+        }
+        if place != OVERALL {
+            let (kind, places_max) = match (place.region, place.category) {
+                (None, _) => (0, CATEGORY_LISTS_MAX),
+                (Some(_), None) => (1, REGION_LISTS_MAX),
+                (Some(_), Some(_)) => (2, REGION_CATEGORY_LISTS_MAX),
+            };
+            if self.taken[kind] >= places_max {
+                return None;
+            }
+            self.taken[kind] += 1;
+        }
+        self.numbers.insert(place, self.lists.len());
+        self.lists.push(Default::default());
+        Some(self.lists.len() - 1)
+    }
+}
+
+fn list_length(place: Place, list_items: usize) -> usize {
+    match (place.region, place.category) {
+        (None, None) => list_items,
+        (None, Some(_)) | (Some(_), None) => list_items.min(NARROW_ITEMS_MAX),
+        (Some(_), Some(_)) => list_items.min(NARROWEST_ITEMS_MAX),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::event::Signal;
+    use crate::popularity::{ItemSignal, ItemStats};
+    use crate::time::{DAY_MS, MINUTE_MS};
+    use proptest::prelude::*;
+
+    const NOW: TimestampMs = TimestampMs(20_000 * DAY_MS);
+
+    fn reading(likes: u32, ago_ms: i64, region: Option<Word>) -> ItemReading {
+        let (mut stats, params) = (ItemStats::default(), PopularityParams::default());
+        for _ in 0..likes {
+            let signal = ItemSignal {
+                signal: Signal::Like,
+                at: NOW.plus_ms(-ago_ms),
+                watch_ms: 0,
+                region,
+            };
+            stats.record(&signal, NOW, &params);
+        }
+        stats.reading(NOW, &params)
+    }
+
+    fn rows(list: &[ScoredRow]) -> Vec<Row> {
+        list.iter().map(|scored| scored.row).collect()
+    }
+
+    fn example() -> TrendingLists {
+        let mut builder = TrendingBuilder::new(NOW, &PopularityParams::default());
+        builder.add(1, &[10, 10], &reading(3, MINUTE_MS, Some(7)));
+        builder.add(2, &[10, 11], &reading(5, 2 * DAY_MS, Some(7)));
+        builder.add(3, &[11], &reading(4, MINUTE_MS, Some(8)));
+        builder.add(5, &[], &reading(3, MINUTE_MS, None));
+        builder.add(4, &[11], &reading(1, 4_000 * DAY_MS, None));
+        builder.add(6, &[12], &reading(0, 0, None));
+        builder.build()
+    }
+
+    #[test]
+    fn every_list_has_its_items_in_order() {
+        let lists = example();
+        assert_eq!(
+            rows(lists.top(PopularWindow::Hour, None, None)),
+            [3, 1, 5],
+            "ties go by row"
+        );
+        assert_eq!(rows(lists.top(PopularWindow::Week, None, None)), [2, 3, 1, 5]);
+        assert_eq!(rows(lists.top(PopularWindow::Week, None, Some(10))), [2, 1]);
+        assert_eq!(rows(lists.top(PopularWindow::Week, Some(7), None)), [2, 1]);
+        assert_eq!(rows(lists.top(PopularWindow::Week, Some(7), Some(11))), [2]);
+        assert_eq!(
+            rows(lists.top(PopularWindow::AllTime, None, Some(11))),
+            [3, 2, 4],
+            "old items keep an order"
+        );
+        assert!(lists.top(PopularWindow::AllTime, None, Some(12)).is_empty());
+        assert_eq!((lists.places_refused(), lists.made_at()), (0, NOW));
+    }
+
+    #[test]
+    fn the_fallback_widens_step_by_step() {
+        let lists = example();
+        let found = |region, category| rows(lists.top_with_fallback(PopularWindow::Hour, region, category));
+        assert_eq!(found(Some(8), Some(11)), [3]);
+        assert_eq!(found(Some(8), Some(10)), [1], "the category before the region");
+        assert_eq!(found(Some(8), Some(99)), [3], "the region before all");
+        assert_eq!(found(Some(99), Some(99)), [3, 1, 5]);
+        assert!(lists.top(PopularWindow::Hour, Some(8), Some(10)).is_empty());
+    }
+
+    #[test]
+    fn places_are_bounded() {
+        let mut builder = TrendingBuilder::new(NOW, &PopularityParams::default());
+        let liked = reading(1, 0, None);
+        for category in 0..CATEGORY_LISTS_MAX as Word + 5 {
+            builder.add(category, &[category], &liked);
+        }
+        let lists = builder.build();
+        assert_eq!(lists.places_refused(), 5);
+        assert_eq!(lists.top(PopularWindow::Hour, None, None).len(), 500);
+        assert!(
+            lists
+                .top(PopularWindow::Hour, None, Some(CATEGORY_LISTS_MAX as Word))
+                .is_empty()
+        );
+    }
+
+    #[test]
+    fn names_come_back() {
+        for window in PopularWindow::ALL {
+            assert_eq!(PopularWindow::from_name(window.name()), Some(window));
+        }
+        assert_eq!(PopularWindow::from_name("2h"), None);
+        let spans = WindowSpan::ALL.map(|span| PopularWindow::from(span) as usize);
+        assert_eq!(spans, [0, 1, 2, 3]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_list_equals_sorting(items in prop::collection::vec((0..6_u32, 0..3_u32, 0..2_u32), 1..60)) {
+            let params = PopularityParams { list_items: 10, ..PopularityParams::default() };
+            let mut builder = TrendingBuilder::new(NOW, &params);
+            let mut expected = Vec::new();
+            for (&(likes, category, region), row) in items.iter().zip(0..) {
+                let reading = reading(likes, MINUTE_MS, Some(region));
+                builder.add(row, &[category], &reading);
+                if category == 1 && region == 0 && likes > 0 {
+                    expected.push(ScoredRow { row, score: reading.regions[0].window_scores[0] });
+                }
+            }
+            crate::popularity::keep_best(&mut expected, 10);
+            let lists = builder.build();
+            prop_assert_eq!(lists.top(PopularWindow::FiveMinutes, Some(0), Some(1)), &expected[..]);
+        }
+    }
+}

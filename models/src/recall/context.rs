@@ -1,0 +1,57 @@
+//! What a channel may look at while it recalls, and the memory that all channels reuse.
+
+use rand_xoshiro::Xoshiro256PlusPlus;
+
+use super::{Admission, FilterCounts};
+use crate::collaborative::{KnnScratch, RecentScratch};
+use crate::ids::Row;
+use crate::index::{Neighbour, SearchScratch};
+use crate::params::Params;
+use crate::popularity::BoardEntry;
+use crate::pipeline::Taste;
+use crate::session::{RecentAction, SessionState};
+use crate::time::TimestampMs;
+use crate::world::World;
+
+/// Memory that a thread keeps between recalls.
+#[derive(Default)]
+pub struct RecallScratch {
+    pub(crate) search: SearchScratch,
+    pub(crate) neighbours: Vec<Neighbour>,
+    pub(crate) co_visits: RecentScratch,
+    pub(crate) knn: KnnScratch,
+    pub(crate) rows: Vec<Row>,
+    pub(crate) recent: Vec<RecentAction>,
+    pub(crate) weighted: Vec<(Row, f32)>,
+}
+
+/// What a channel may look at.
+pub struct RecallContext<'a> {
+    /// Everything shared.
+    pub world: &'a World,
+    /// The numbers in force for this request.
+    pub params: &'a Params,
+    /// The viewer.
+    pub session: &'a SessionState,
+    /// The viewer's taste as vectors.
+    pub taste: &'a Taste,
+    /// What may be shown.
+    pub admission: Admission<'a>,
+    /// How an item does of which nothing is known.
+    pub prior: BoardEntry,
+    /// When.
+    pub now: TimestampMs,
+    /// Chance, seeded by the request.
+    pub random: &'a mut Xoshiro256PlusPlus,
+    /// Reused memory.
+    pub scratch: &'a mut RecallScratch,
+    /// How many candidates of the present channel each filter took.
+    pub filtered: FilterCounts,
+}
+
+impl RecallContext<'_> {
+    /// Whether the row may be shown; counts the filter that takes it.
+    pub fn admits(&mut self, row: Row) -> bool {
+        self.admission.admits(row, &mut self.filtered)
+    }
+}

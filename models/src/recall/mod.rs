@@ -1,0 +1,50 @@
+//! Recall: from the whole catalogue to a few hundred candidates.
+//!
+//! Owns the channels (one file each), what admits a candidate, and the pool that a session keeps between swipes. Must
+//! not rank: a channel's score only says how strongly that channel stands behind a candidate.
+
+mod admission;
+mod channel;
+mod cold_start;
+mod context;
+mod embedding;
+mod explore;
+mod followed;
+mod fresh;
+mod hot;
+mod item_item;
+mod pool;
+mod session_knn;
+mod tags;
+
+pub use admission::{Admission, FILTER_COUNT, Filter, FilterCounts};
+pub use channel::{CHANNEL_COUNT, Channel, ChannelSet};
+pub use context::{RecallContext, RecallScratch};
+pub use pool::{EVIDENCE_COUNT, Evidence, Pool, PoolState, evidence_place};
+
+pub(crate) use explore::fill_from_everywhere;
+
+use crate::popularity::ScoredRow;
+
+/// A recall channel.
+pub(crate) trait RecallChannel: Sync {
+    /// Which one it is.
+    fn channel(&self) -> Channel;
+
+    /// Names up to `quota` admissible candidates, each with the channel's own score, best first.
+    fn recall(&self, context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<ScoredRow>);
+}
+
+/// The channels in the order in which they fill the pool: the most personal first.
+pub(crate) const CHANNELS: [&dyn RecallChannel; 10] = [
+    &item_item::ItemItemChannel,
+    &session_knn::SessionKnnChannel,
+    &embedding::EmbeddingChannel,
+    &cold_start::ColdStartChannel,
+    &explore::ExploreChannel,
+    &followed::FollowedChannel,
+    &tags::TagsChannel,
+    &embedding::EmbeddingLongChannel,
+    &hot::HotChannel,
+    &fresh::FreshChannel,
+];

@@ -1,0 +1,290 @@
+//! The greedy filling of slots under diversity penalties.
+
+use super::ExploreDraw;
+use crate::catalogue::{CatalogueSnapshot, NO_WORD};
+use crate::features::freshness;
+use crate::ids::{Row, Word};
+use crate::params::RerankParams;
+use crate::time::TimestampMs;
+
+/// A rule that moves a score.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Rule {
+    /// Newer items gain.
+    Freshness,
+    /// An author who stands in the slots before loses.
+    AuthorDiversity,
+    /// A category that stands in the slots before loses.
+    CategoryDiversity,
+    /// An item like one in the slots before loses.
+    Similarity,
+    /// The slot explores.
+    Exploration,
+    /// Everything else had run out.
+    Backfill,
+}
+
+impl Rule {
+    /// The name in explanations.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Rule::Freshness => "freshness",
+            Rule::AuthorDiversity => "author_diversity",
+            Rule::CategoryDiversity => "category_diversity",
+            Rule::Similarity => "similarity",
+            Rule::Exploration => "exploration",
+            Rule::Backfill => "backfill",
+        }
+    }
+}
+
+/// What a rule did to a score.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Move {
+    /// Which rule.
+    pub rule: Rule,
+    /// What it added.
+    pub delta: f32,
+}
+
+/// A filled slot.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pick {
+    /// Which candidate.
+    pub place: usize,
+    /// Its score after all moves.
+    pub score: f32,
+    /// What was added for freshness, and taken for author, category and similarity.
+    pub moves: [Move; 4],
+    /// With which probability it was drawn, when it explores.
+    pub propensity: Option<f32>,
+}
+
+/// What re-ranking reads.
+pub struct RerankInput<'a> {
+    /// The candidates' rows.
+    pub rows: &'a [Row],
+    /// Their fused scores.
+    pub fused: &'a [f32],
+    /// The catalogue.
+    pub snapshot: &'a CatalogueSnapshot,
+    /// The rules' numbers.
+    pub params: &'a RerankParams,
+    /// When.
+    pub now: TimestampMs,
+}
+
+/// Memory that a thread reuses.
+#[derive(Debug, Default)]
+pub struct RerankScratch {
+    fresh: Vec<f32>,
+    authors: Vec<Word>,
+    categories: Vec<Word>,
+    taken: Vec<bool>,
+    author_hits: Vec<u16>,
+    category_hits: Vec<u16>,
+    /// Cosine of every candidate with each of the last picks, a ring of columns.
+    similarities: Vec<Vec<f32>>,
+}
+
+/// Fills up to `n` slots. `draws` are the exploration slots, ascending.
+pub fn select(input: &RerankInput<'_>, n: usize, draws: &[ExploreDraw], scratch: &mut RerankScratch) -> Vec<Pick> {
+    scratch.load(input);
+    for draw in draws {
+        scratch.taken[draw.place] = true;
+    }
+    let mut picks: Vec<Pick> = Vec::with_capacity(n.min(input.rows.len()));
+    for slot in 0..n.min(input.rows.len()) {
+        let explore = draws.iter().find(|draw| draw.slot == slot);
+        let place = match explore {
+            Some(draw) => Some(draw.place),
+            None => scratch.best(input),
+        };
+        let Some(place) = place.or_else(|| late_draw(draws, &picks)) else { break };
+        let moves = scratch.moves(input, place);
+        let score = input.fused[place] + moves.iter().map(|one| one.delta).sum::<f32>();
+        let propensity = draws.iter().find(|draw| draw.place == place).map(|draw| draw.propensity);
+        picks.push(Pick { place, score, moves, propensity });
+        scratch.take(input, &picks);
+    }
+    picks
+}
+
+/// When nothing else is left, the exploration items whose slots were not reached.
+fn late_draw(draws: &[ExploreDraw], picks: &[Pick]) -> Option<usize> {
+    draws.iter().map(|draw| draw.place).find(|place| picks.iter().all(|pick| pick.place != *place))
+}
+
+impl RerankScratch {
+    fn load(&mut self, input: &RerankInput<'_>) {
+        let count = input.rows.len();
+        self.fresh.clear();
+        self.authors.clear();
+        self.categories.clear();
+        for row in input.rows {
+            let entry = input.snapshot.entry(*row);
+            let age_ms = entry.map_or(i64::MAX, |entry| input.now.since(entry.created_at));
+            self.fresh.push(input.params.freshness_weight * freshness(age_ms, input.params.freshness_tau_ms));
+            self.authors.push(entry.map_or(NO_WORD, |entry| entry.author));
+            self.categories.push(entry.map_or(NO_WORD, |entry| entry.leading_category()));
+        }
+        for hits in [&mut self.author_hits, &mut self.category_hits] {
+            hits.clear();
+            hits.resize(count, 0);
+        }
+        self.taken.clear();
+        self.taken.resize(count, false);
+        self.similarities.truncate(input.params.similarity_window as usize);
+        self.similarities.iter_mut().for_each(Vec::clear);
+    }
+
+    /// The best candidate that is not taken; of equal scores the first. What is not a number sinks.
+    fn best(&self, input: &RerankInput<'_>) -> Option<usize> {
+        let mut best: Option<(usize, f32)> = None;
+        for place in (0..input.rows.len()).filter(|place| !self.taken[*place]) {
+            let score = input.fused[place] + self.moved(input.params, place);
+            let score = if score.is_nan() { f32::NEG_INFINITY } else { score };
+            if best.is_none_or(|(_, known)| score.total_cmp(&known).is_gt()) {
+                best = Some((place, score));
+            }
+        }
+        best.map(|(place, _)| place)
+    }
+
+    fn moved(&self, params: &RerankParams, place: usize) -> f32 {
+        self.fresh[place]
+            - params.author_penalty * f32::from(self.author_hits[place])
+            - params.category_penalty * f32::from(self.category_hits[place])
+            - params.similarity_penalty * self.similarity(place)
+    }
+
+    fn moves(&self, input: &RerankInput<'_>, place: usize) -> [Move; 4] {
+        let params = input.params;
+        [
+            Move { rule: Rule::Freshness, delta: self.fresh[place] },
+            Move { rule: Rule::AuthorDiversity, delta: -params.author_penalty * f32::from(self.author_hits[place]) },
+            Move {
+                rule: Rule::CategoryDiversity,
+                delta: -params.category_penalty * f32::from(self.category_hits[place]),
+            },
+            Move { rule: Rule::Similarity, delta: -params.similarity_penalty * self.similarity(place) },
+        ]
+    }
+
+    /// The largest cosine with one of the last picks; 0 when there is none.
+    fn similarity(&self, place: usize) -> f32 {
+        self.similarities.iter().filter_map(|column| column.get(place)).fold(0.0, |most, cosine| cosine.max(most))
+    }
+
+    /// Lets the last pick count against the others, and the pick that leaves each window no longer.
+    fn take(&mut self, input: &RerankInput<'_>, picks: &[Pick]) {
+        let Some(last) = picks.last() else { return };
+        self.taken[last.place] = true;
+        let params = input.params;
+        let leaving = |window: u32| picks.len().checked_sub(1 + window as usize).map(|slot| picks[slot].place);
+        slide(&mut self.author_hits, &self.authors, last.place, leaving(params.author_window));
+        slide(&mut self.category_hits, &self.categories, last.place, leaving(params.category_window));
+        let window = params.similarity_window as usize;
+        if window == 0 || params.similarity_penalty == 0.0 {
+            return;
+        }
+        let column = (picks.len() - 1) % window;
+        if self.similarities.len() <= column {
+            self.similarities.push(Vec::new());
+        }
+        let cosines = &mut self.similarities[column];
+        cosines.clear();
+        let vector = input.snapshot.vector(input.rows[last.place]);
+        cosines.extend(input.rows.iter().map(|row| match (vector, input.snapshot.vector(*row)) {
+            (Some(picked), Some(other)) => crate::index::dot_f32(picked, other),
+            _ => 0.0,
+        }));
+    }
+}
+
+/// Counts the word of the entering pick for all candidates that share it, and takes back that of the leaving one.
+fn slide(hits: &mut [u16], words: &[Word], entering: usize, leaving: Option<usize>) {
+    let (enters, leaves) = (words[entering], leaving.map_or(NO_WORD, |place| words[place]));
+    if enters == leaves {
+        return;
+    }
+    for (hit, word) in hits.iter_mut().zip(words) {
+        if *word != NO_WORD && *word == enters {
+            *hit += 1;
+        }
+        if *word != NO_WORD && *word == leaves {
+            *hit = hit.saturating_sub(1);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::catalogue::{Catalogue, Change};
+    use crate::wire::ItemDto;
+    use proptest::prelude::*;
+    use std::sync::Arc;
+
+    fn catalogue(authors: &[&str]) -> Catalogue {
+        let catalogue = Catalogue::new(None).expect("catalogue");
+        let change = |(number, author): (usize, &&str)| {
+            let dto = ItemDto {
+                id: format!("v{number}"),
+                author_id: Some((*author).to_owned()),
+                tags: Some(vec![format!("t{number}")]),
+                ..ItemDto::default()
+            };
+            Change::Upsert { item: Arc::new(dto.into_item(TimestampMs(0)).expect("valid")), row: None }
+        };
+        catalogue.apply_unrecorded(authors.iter().enumerate().map(change).collect());
+        catalogue
+    }
+
+    fn order(authors: &[&str], fused: &[f32], params: RerankParams, draws: &[ExploreDraw]) -> Vec<usize> {
+        let catalogue = catalogue(authors);
+        let rows: Vec<Row> = (0..authors.len() as Row).collect();
+        let snapshot = catalogue.load();
+        let input = RerankInput { rows: &rows, fused, snapshot: &snapshot, params: &params, now: TimestampMs(0) };
+        select(&input, rows.len(), draws, &mut RerankScratch::default()).iter().map(|pick| pick.place).collect()
+    }
+
+    fn only_authors(penalty: f32, window: u32) -> RerankParams {
+        RerankParams {
+            freshness_weight: 0.0,
+            author_penalty: penalty,
+            author_window: window,
+            category_penalty: 0.0,
+            similarity_penalty: 0.0,
+            ..RerankParams::default()
+        }
+    }
+
+    #[test]
+    fn an_author_waits_until_the_window_has_passed() {
+        let fused = [1.0, 0.9, 0.5, 0.4];
+        assert_eq!(order(&["a", "a", "b", "c"], &fused, only_authors(1.0, 2), &[]), [0, 2, 3, 1]);
+        assert_eq!(order(&["a", "a", "b", "c"], &fused, only_authors(0.0, 2), &[]), [0, 1, 2, 3]);
+    }
+
+    #[test]
+    fn exploration_takes_its_slot() {
+        let draws = [ExploreDraw { slot: 1, place: 3, propensity: 0.25 }];
+        assert_eq!(order(&["a", "b", "c", "d"], &[1.0, 0.9, 0.5, 0.1], only_authors(0.0, 0), &draws), [0, 3, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn every_candidate_is_picked_once_whatever_the_scores(
+            fused in proptest::collection::vec(prop_oneof![Just(f32::NAN), Just(f32::MIN), -1.0f32..1.0], 1..20),
+            window in 0u32..6,
+        ) {
+            let authors: Vec<&str> = (0..fused.len()).map(|number| ["a", "b", "c"][number % 3]).collect();
+            let params = RerankParams { author_window: window, similarity_window: window, ..RerankParams::default() };
+            let mut places = order(&authors, &fused, params, &[]);
+            places.sort_unstable();
+            prop_assert!(places.into_iter().eq(0..fused.len()));
+        }
+    }
+}

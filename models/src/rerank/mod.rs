@@ -1,0 +1,11 @@
+//! Re-ranking: from scored candidates to the order of a slate.
+//!
+//! Owns freshness, diversity by author, category and similarity, and where exploration goes. Filling is greedy, slot by
+//! slot: each slot takes the candidate with the best score after penalties for what stands in the slots before it
+//! (maximal marginal relevance, Carbonell and Goldstein 1998). Must not filter.
+
+mod explore;
+mod greedy;
+
+pub use explore::{ExploreDraw, draw_exploration};
+pub use greedy::{Move, Pick, RerankInput, RerankScratch, Rule, select};

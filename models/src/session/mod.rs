@@ -1,0 +1,26 @@
+//! What is known about one viewer: the state that a session actor owns.
+//!
+//! Owns: how an event changes what is known, what counts as shown, and the stored form of all of it. Must not know
+//! actors, sockets or the journal; `now` comes from the caller.
+
+mod affinity;
+mod exposure;
+mod interest;
+mod profile;
+mod rate;
+mod recent_hashes;
+mod served;
+mod snapshot;
+mod state;
+#[cfg(test)]
+mod tests;
+
+pub use affinity::{Affinities, squash};
+pub use exposure::{EXACT_ITEMS, Exposure, ExposureSnapshot, LayerSnapshot};
+pub use interest::{Interest, blended_direction};
+pub use profile::profile_of;
+pub use rate::RateBudget;
+pub use recent_hashes::RecentHashes;
+pub use served::{Served, ServedItem};
+pub use snapshot::SessionSnapshot;
+pub use state::{Applied, EVENT_IDS_MAX, RECENT_ACTIONS_MAX, RecentAction, SessionState};

@@ -1,0 +1,120 @@
+//! What was sent down a session's sockets and not yet reported as seen.
+//!
+//! Owns what `seen {seq, upto}` means: a feed that was appended stands behind the one before it, a feed that replaced the
+//! tail stands alone. Must not decide what counts as shown beyond that.
+
+use std::collections::VecDeque;
+
+use crate::ids::Row;
+use crate::recall::ChannelSet;
+use crate::wire::FeedMode;
+
+/// How many feeds are remembered.
+pub(super) const FEEDS_MAX: usize = 32;
+/// How many items of them are remembered.
+pub(super) const ITEMS_MAX: usize = 1_024;
+
+/// One item that was sent.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ServedItem {
+    /// Which.
+    pub row: Row,
+    /// The hash of its id.
+    pub hash: u64,
+    /// The channels that had named it.
+    pub channels: ChannelSet,
+}
+
+#[derive(Debug, Clone)]
+struct ServedFeed {
+    seq: u64,
+    mode: FeedMode,
+    items: Vec<ServedItem>,
+}
+
+/// The feeds sent last.
+#[derive(Debug, Clone, Default)]
+pub struct Served {
+    feeds: VecDeque<ServedFeed>,
+    items: usize,
+}
+
+impl Served {
+    /// Remembers a feed; the oldest feeds are forgotten for it.
+    pub fn push(&mut self, seq: u64, mode: FeedMode, items: Vec<ServedItem>) {
+        self.items += items.len();
+        self.feeds.push_back(ServedFeed { seq, mode, items });
+        while self.feeds.len() > 1 && (self.feeds.len() > FEEDS_MAX || self.items > ITEMS_MAX) {
+            if let Some(oldest) = self.feeds.pop_front() {
+                self.items -= oldest.items.len();
+            }
+        }
+    }
+
+    /// The items that a viewer who was shown feed `seq` up to position `upto` (all of it when `None`) has passed. Empty
+    /// when the feed is not remembered.
+    #[must_use]
+    pub fn passed(&self, seq: u64, upto: Option<u32>) -> Vec<ServedItem> {
+        let Some(place) = self.feeds.iter().position(|feed| feed.seq == seq) else { return Vec::new() };
+        let mut first = place;
+        while first > 0 && self.feeds[first].mode == FeedMode::Append {
+            first -= 1;
+        }
+        let shown = &self.feeds[place].items;
+        let count = upto.map_or(shown.len(), |upto| (upto as usize).saturating_add(1).min(shown.len()));
+        let before = self.feeds.range(first..place).flat_map(|feed| feed.items.iter());
+        before.chain(&shown[..count]).copied().collect()
+    }
+
+    /// The items that a client may still hold unseen, in their order: the last feed that replaced the tail and all that
+    /// were appended since.
+    pub fn tail(&self) -> impl Iterator<Item = &ServedItem> {
+        let first = self.feeds.iter().rposition(|feed| feed.mode == FeedMode::ReplaceTail).unwrap_or(0);
+        self.feeds.range(first.min(self.feeds.len())..).flat_map(|feed| feed.items.iter())
+    }
+
+    /// The item of that hash, if it was sent lately.
+    #[must_use]
+    pub fn find(&self, hash: u64) -> Option<&ServedItem> {
+        self.feeds.iter().rev().flat_map(|feed| &feed.items).find(|item| item.hash == hash)
+    }
+
+    /// Forgets everything (nobody is connected any more).
+    pub fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn items(rows: std::ops::Range<Row>) -> Vec<ServedItem> {
+        rows.map(|row| ServedItem { row, hash: u64::from(row), channels: ChannelSet::default() }).collect()
+    }
+
+    fn rows(items: &[ServedItem]) -> Vec<Row> {
+        items.iter().map(|item| item.row).collect()
+    }
+
+    #[test]
+    fn an_appended_feed_was_passed_only_behind_the_one_before() {
+        let mut served = Served::default();
+        served.push(1, FeedMode::ReplaceTail, items(0..3));
+        served.push(2, FeedMode::ReplaceTail, items(10..13));
+        served.push(3, FeedMode::Append, items(20..23));
+        assert_eq!(rows(&served.passed(2, Some(1))), [10, 11]);
+        assert_eq!(rows(&served.passed(3, Some(0))), [10, 11, 12, 20]);
+        assert_eq!(rows(&served.passed(1, None)), [0, 1, 2]);
+        assert_eq!(rows(&served.passed(3, Some(99))), [10, 11, 12, 20, 21, 22]);
+        assert!(served.passed(9, None).is_empty());
+        assert_eq!(served.tail().map(|item| item.row).collect::<Vec<_>>(), [10, 11, 12, 20, 21, 22]);
+    }
+
+    #[test]
+    fn memory_is_bounded() {
+        let mut served = Served::default();
+        (0..100).for_each(|seq| served.push(seq, FeedMode::Append, items(0..500)));
+        assert!(served.items <= ITEMS_MAX && served.feeds.len() <= FEEDS_MAX);
+    }
+}

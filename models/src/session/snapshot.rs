@@ -1,0 +1,143 @@
+//! The stored form of a session, version 1. Words are stored by name: their numbers change with every start.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Affinities, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Interest, RecentAction, RecentHashes, SessionState};
+use crate::catalogue::{Vocabularies, Vocabulary};
+use crate::event::{SIGNAL_COUNT, Signal};
+use crate::ids::{Row, UserId};
+use crate::time::TimestampMs;
+use crate::wire::UserDto;
+
+/// A session as it is stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct SessionSnapshot {
+    described: Option<UserDto>,
+    follows: Vec<String>,
+    short: InterestSnapshot,
+    long: InterestSnapshot,
+    recent: Vec<(Row, u8, i64, f32)>,
+    exposure: ExposureSnapshot,
+    event_ids: Vec<u64>,
+    counts: BTreeMap<u8, u64>,
+    shown: u64,
+    watch_ratio: f32,
+    feed_seq: u64,
+    /// The last journal record that is contained.
+    pub journal_sequence: u64,
+    active_at: i64,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+struct InterestSnapshot {
+    positive: Vec<f32>,
+    negative: Vec<f32>,
+    at: i64,
+    evidence: f32,
+    tags: Vec<(String, f32)>,
+    categories: Vec<(String, f32)>,
+    authors: Vec<(String, f32)>,
+}
+
+impl SessionSnapshot {
+    /// The stored form of a session.
+    #[must_use]
+    pub fn of(state: &SessionState, words: &Vocabularies) -> Self {
+        let name = |author: &u32| words.authors.name(*author).map(|name| name.to_string());
+        Self {
+            described: state.described.as_deref().map(UserDto::from),
+            follows: state.follows.iter().filter_map(name).collect(),
+            short: InterestSnapshot::of(&state.short, words),
+            long: InterestSnapshot::of(&state.long, words),
+            recent: state.recent.iter().map(|act| (act.row, act.signal as u8, act.at.0, act.weight)).collect(),
+            exposure: state.exposure.snapshot(),
+            event_ids: state.event_ids.iter().collect(),
+            counts: (0u8..).zip(state.counts).filter(|(_, count)| *count > 0).collect(),
+            shown: state.shown,
+            watch_ratio: state.watch_ratio,
+            feed_seq: state.feed_seq,
+            journal_sequence: state.journal_sequence,
+            active_at: state.active_at.0,
+        }
+    }
+
+    /// The session as it was stored.
+    #[must_use]
+    pub fn restore(self, user: UserId, words: &Vocabularies) -> SessionState {
+        let mut state = SessionState::new(user);
+        if let Some(described) = self.described.and_then(|described| described.into_user().ok()) {
+            state.describe(described, words);
+        }
+        state.follows.extend(self.follows.iter().filter_map(|author| words.authors.intern(author)));
+        state.follows.sort_unstable();
+        state.follows.dedup();
+        state.short = self.short.restore(words);
+        state.long = self.long.restore(words);
+        state.recent = self.recent.into_iter().filter_map(restore_action).collect();
+        state.exposure = Exposure::restore(&self.exposure);
+        state.event_ids = RecentHashes::restore(EVENT_IDS_MAX, &self.event_ids);
+        for (signal, count) in self.counts {
+            if usize::from(signal) < SIGNAL_COUNT {
+                state.counts[usize::from(signal)] = count;
+            }
+        }
+        state.shown = self.shown;
+        state.watch_ratio = self.watch_ratio;
+        state.feed_seq = self.feed_seq;
+        state.journal_sequence = self.journal_sequence;
+        state.active_at = TimestampMs(self.active_at);
+        state
+    }
+
+    /// What the outside said about the viewer.
+    #[must_use]
+    pub fn described(&self) -> Option<&UserDto> {
+        self.described.as_ref()
+    }
+}
+
+fn restore_action((row, signal, at, weight): (Row, u8, i64, f32)) -> Option<RecentAction> {
+    Some(RecentAction { row, signal: Signal::from_number(signal)?, at: TimestampMs(at), weight })
+}
+
+impl InterestSnapshot {
+    fn of(interest: &Interest, words: &Vocabularies) -> Self {
+        Self {
+            positive: interest.positive.clone(),
+            negative: interest.negative.clone(),
+            at: interest.at.0,
+            evidence: interest.evidence,
+            tags: named(&interest.tags, &words.tags),
+            categories: named(&interest.categories, &words.categories),
+            authors: named(&interest.authors, &words.authors),
+        }
+    }
+
+    fn restore(self, words: &Vocabularies) -> Interest {
+        Interest {
+            positive: self.positive,
+            negative: self.negative,
+            at: TimestampMs(self.at),
+            evidence: self.evidence,
+            tags: numbered(&self.tags, &words.tags),
+            categories: numbered(&self.categories, &words.categories),
+            authors: numbered(&self.authors, &words.authors),
+        }
+    }
+}
+
+fn named(affinities: &Affinities, vocabulary: &Vocabulary) -> Vec<(String, f32)> {
+    affinities.iter().filter_map(|(word, weight)| Some((vocabulary.name(word)?.to_string(), weight))).collect()
+}
+
+fn numbered(weights: &[(String, f32)], vocabulary: &Vocabulary) -> Affinities {
+    let mut affinities = Affinities::default();
+    for (name, weight) in weights {
+        if let Some(word) = vocabulary.intern(name) {
+            affinities.add(word, *weight, usize::MAX);
+        }
+    }
+    affinities
+}

@@ -1,0 +1,33 @@
+//! Users: what the outside says about a viewer (what the viewer does is in the session state).
+//!
+//! Owns the domain form of a profile. Must not hold anything learned.
+
+use std::collections::BTreeMap;
+
+use crate::event::ContextValue;
+use crate::ids::{AuthorId, UserId};
+use crate::time::TimestampMs;
+
+/// The most tags a user may be registered with.
+pub const USER_TAGS_MAX: usize = 256;
+/// The most authors a user may follow.
+pub const USER_FOLLOWS_MAX: usize = 10_000;
+
+/// What the outside says about a viewer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct User {
+    /// Its id.
+    pub id: UserId,
+    /// Tags given at registration.
+    pub tags: Vec<String>,
+    /// Where the viewer is.
+    pub region: Option<String>,
+    /// On what.
+    pub device: Option<String>,
+    /// Since when.
+    pub registered_at: Option<TimestampMs>,
+    /// The authors that the viewer follows.
+    pub follows: Vec<AuthorId>,
+    /// Whatever else is known.
+    pub attributes: BTreeMap<String, ContextValue>,
+}

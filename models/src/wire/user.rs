@@ -1,0 +1,113 @@
+//! A user on the wire, and the learned profile that a `GET` adds.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::{FieldError, check_attributes, check_id, check_names, check_optional_id, check_time};
+use crate::event::ContextValue;
+use crate::ids::{AuthorId, UserId};
+use crate::user::{USER_FOLLOWS_MAX, USER_TAGS_MAX, User};
+
+/// What the outside says about a viewer.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UserDto {
+    /// Its id; may be left out where the path names it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub id: String,
+    /// Tags given at registration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tags: Option<Vec<String>>,
+    /// Where the viewer is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// On what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// Since when, in milliseconds since 1970-01-01 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub registered_at: Option<i64>,
+    /// The authors that the viewer follows.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub follows: Option<Vec<String>>,
+    /// Anything else, kept with the user.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attributes: Option<BTreeMap<String, ContextValue>>,
+}
+
+impl UserDto {
+    /// The user, checked.
+    ///
+    /// # Errors
+    /// Names the first field that breaks a rule.
+    pub fn into_user(self) -> Result<User, FieldError> {
+        check_id("id", &self.id)?;
+        let id = UserId::new(&self.id).map_err(|error| FieldError::new("id", "id", error.to_string()))?;
+        let tags = self.tags.unwrap_or_default();
+        check_names("tags", &tags, USER_TAGS_MAX)?;
+        check_optional_id("region", self.region.as_deref())?;
+        check_optional_id("device", self.device.as_deref())?;
+        let follows = self.follows.unwrap_or_default();
+        check_names("follows", &follows, USER_FOLLOWS_MAX)?;
+        let attributes = self.attributes.unwrap_or_default();
+        check_attributes("attributes", &attributes)?;
+        Ok(User {
+            id,
+            tags,
+            region: self.region,
+            device: self.device,
+            registered_at: self.registered_at.map(|at| check_time("registered_at", at)).transpose()?,
+            follows: follows.iter().filter_map(|author| AuthorId::new(author).ok()).collect(),
+            attributes,
+        })
+    }
+}
+
+impl From<&User> for UserDto {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id.as_str().to_owned(),
+            tags: (!user.tags.is_empty()).then(|| user.tags.clone()),
+            region: user.region.clone(),
+            device: user.device.clone(),
+            registered_at: user.registered_at.map(|at| at.0),
+            follows: (!user.follows.is_empty())
+                .then(|| user.follows.iter().map(|author| author.as_str().to_owned()).collect()),
+            attributes: (!user.attributes.is_empty()).then(|| user.attributes.clone()),
+        }
+    }
+}
+
+/// A tag and how much the viewer cares for it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct TagWeightDto {
+    /// The tag; a category reads `category:<name>`, an author `author:<id>`.
+    pub tag: String,
+    /// The weight, -1 to 1; negative means: less of this.
+    pub weight: f32,
+}
+
+/// What a viewer is interested in.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct InterestsDto {
+    /// Now, the strongest first.
+    pub short: Vec<TagWeightDto>,
+    /// In the long run (half-life 30 days), the strongest first.
+    pub long: Vec<TagWeightDto>,
+}
+
+/// A user with everything that was learned.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct UserProfileDto {
+    /// What the outside said.
+    #[serde(flatten)]
+    pub user: UserDto,
+    /// What was learned.
+    pub interests: InterestsDto,
+    /// Labels given by behaviour.
+    pub labels: Vec<String>,
+    /// The items acted on last, the newest first.
+    pub recent: Vec<String>,
+    /// How many events of each type were accepted.
+    pub counts: BTreeMap<String, u64>,
+}

@@ -1,0 +1,52 @@
+//! Everything that rankers read and that is shared by all sessions.
+//!
+//! Owns nothing but the bundle: each part publishes its own snapshots. Must not hold anything of a single viewer.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+
+use crate::catalogue::Catalogue;
+use crate::collaborative::{CoVisits, SessionKnn};
+use crate::index::VectorError;
+use crate::params::Params;
+use crate::popularity::{Board, TrendingLists};
+use crate::rank::RankerSlot;
+use crate::time::TimestampMs;
+
+/// Everything that is shared by all sessions. Any thread may read it at any time.
+pub struct World {
+    /// What can be shown.
+    pub catalogue: Catalogue,
+    /// How items do.
+    pub board: Board,
+    /// Which items do best.
+    pub trending: ArcSwap<TrendingLists>,
+    /// Which items are liked together.
+    pub co_visits: CoVisits,
+    /// Which sessions are alike.
+    pub session_knn: SessionKnn,
+    /// The numbers that an operator may turn.
+    pub params: ArcSwap<Params>,
+    /// The ranking model.
+    pub ranker: RankerSlot,
+}
+
+impl World {
+    /// An empty world with default params and the bundled model.
+    ///
+    /// # Errors
+    /// A dimension that no index can hold.
+    pub fn new(dimension: Option<usize>) -> Result<Self, VectorError> {
+        Ok(Self {
+            catalogue: Catalogue::new(dimension)?,
+            board: Board::default(),
+            trending: ArcSwap::from_pointee(TrendingLists::default()),
+            co_visits: CoVisits::default(),
+            session_knn: SessionKnn::default(),
+            params: ArcSwap::from(Arc::new(Params::default())),
+            ranker: RankerSlot::bundled(TimestampMs::default())
+                .unwrap_or_else(|_| RankerSlot::linear(TimestampMs::default())),
+        })
+    }
+}
