@@ -1,0 +1,270 @@
+//! What the file journal does when the disk, the files or the format let it down.
+
+use std::fs::{self, OpenOptions};
+use std::path::{Path, PathBuf};
+
+use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader};
+use super::*;
+
+const OPTIONS: JournalOptions = JournalOptions {
+    durability: Durability::Process,
+    segment_bytes_max: SEGMENT_BYTES_DEFAULT,
+    pending_bytes_max: PENDING_BYTES_DEFAULT,
+};
+
+fn open(dir: &Path, options: JournalOptions) -> (EmbeddedJournal, JournalOpenReport) {
+    EmbeddedJournal::open(dir, options).expect("the journal opens")
+}
+
+fn try_append(journal: &EmbeddedJournal, payload: &[u8]) -> Result<Seq, JournalError> {
+    journal.append(NewRecord {
+        kind: 1,
+        version: 1,
+        partition: Partition(5),
+        payload,
+    })
+}
+
+fn append_all(journal: &EmbeddedJournal, payloads: &[&[u8]]) {
+    for payload in payloads {
+        try_append(journal, payload).expect("the journal accepts");
+    }
+    journal.flush().expect("the journal flushes");
+}
+
+fn payloads(journal: &EmbeddedJournal) -> Vec<Vec<u8>> {
+    let items = journal.read_from(Seq::ZERO).expect("the journal is read");
+    let payload = |item| match item {
+        ReadItem::Record(record) => Some(record.payload),
+        ReadItem::Damaged(_) => None,
+    };
+    items.filter_map(payload).collect()
+}
+
+fn segment_paths(dir: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(dir).expect("the folder is listed");
+    let mut paths: Vec<PathBuf> = entries.map(|entry| entry.expect("an entry").path()).collect();
+    paths.sort();
+    paths
+}
+
+/// The kernel's own "no space left on device".
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_fails_the_journal_and_tells_the_waiters() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(dir.path(), OPTIONS);
+    append_all(&journal, &[b"kept"]);
+    journal.replace_active_file(
+        OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("the device opens"),
+    );
+    let mut receiver = journal.subscribe();
+    let lost = try_append(&journal, b"lost").expect("an append does not wait for the disk");
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .build()
+        .expect("the runtime starts");
+    let waited = runtime.block_on(wait_committed(&mut receiver, lost));
+    assert!(
+        matches!(&waited, Err(JournalError::Failed(reason)) if reason.contains("No space left")),
+        "{waited:?}"
+    );
+    assert!(matches!(try_append(&journal, b"refused"), Err(JournalError::Failed(_))));
+    assert!(matches!(journal.flush(), Err(JournalError::Failed(_))));
+    assert!(matches!(
+        journal.erase(Partition(5), &mut |_| true),
+        Err(JournalError::Failed(_))
+    ));
+    assert_eq!(journal.committed(), Seq(1));
+    runtime
+        .block_on(wait_committed(&mut receiver, Seq(1)))
+        .expect("what was committed before stays committed");
+    assert_eq!(payloads(&journal), [b"kept".to_vec()]);
+    assert!(
+        journal.shutdown().is_err(),
+        "a lossy end is not reported as a clean one"
+    );
+    drop(journal);
+    let (journal, report) = open(dir.path(), OPTIONS);
+    assert_eq!((report.records, report.damaged_total, report.next_seq), (1, 0, Seq(2)));
+    append_all(&journal, &[b"again"]);
+    assert_eq!(payloads(&journal), [b"kept".to_vec(), b"again".to_vec()]);
+}
+
+#[test]
+fn a_segment_that_cannot_be_started_fails_the_journal() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(
+        dir.path(),
+        JournalOptions {
+            segment_bytes_max: 100,
+            ..OPTIONS
+        },
+    );
+    append_all(&journal, &[&[7; 100]]);
+    // The next segment's name is taken by a folder.
+    fs::create_dir(dir.path().join(segment_files::segment_name(Seq(2)))).expect("the folder is made");
+    try_append(&journal, b"no room").expect("an append does not wait for the disk");
+    assert!(matches!(journal.flush(), Err(JournalError::Failed(_))));
+    assert_eq!((journal.committed(), payloads(&journal)), (Seq(1), vec![vec![7; 100]]));
+}
+
+#[test]
+fn appends_are_refused_while_too_much_is_pending() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(
+        dir.path(),
+        JournalOptions {
+            pending_bytes_max: 1_000,
+            ..OPTIONS
+        },
+    );
+    let paused = journal.pause_writes();
+    let accepted = (0..1_000)
+        .take_while(|_| try_append(&journal, &[1; 80]).is_ok())
+        .count();
+    assert_eq!(accepted, 10, "100 bytes each with their header");
+    assert!(matches!(
+        try_append(&journal, &[1; 80]),
+        Err(JournalError::Full {
+            pending_bytes: 1_000,
+            bytes_max: 1_000
+        })
+    ));
+    let stats = journal.stats();
+    assert_eq!((stats.pending_records, stats.pending_bytes), (10, 1_000));
+    drop(paused);
+    journal.flush().expect("the journal flushes");
+    try_append(&journal, &[1; 80]).expect("there is room again");
+    // One record above the whole bound is taken when nothing else waits.
+    journal.flush().expect("the journal flushes");
+    append_all(&journal, &[&[2; 5_000]]);
+    assert_eq!(payloads(&journal).len(), 12);
+}
+
+#[test]
+fn a_torn_end_is_cut_off_and_reported() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(dir.path(), OPTIONS);
+    append_all(&journal, &[b"one", b"two", b"three"]);
+    drop(journal);
+    let path = &segment_paths(dir.path())[0];
+    let bytes = fs::read(path).expect("the segment is read");
+    fs::write(path, &bytes[..bytes.len() - 2]).expect("the segment is cut");
+    let (journal, report) = open(dir.path(), OPTIONS);
+    assert_eq!((report.records, report.damaged_total, report.next_seq), (2, 0, Seq(3)));
+    assert_eq!(
+        report.torn_tail_bytes, 23,
+        "the header and what was left of the payload"
+    );
+    append_all(&journal, &[b"four"]);
+    assert_eq!(payloads(&journal), [b"one".to_vec(), b"two".to_vec(), b"four".to_vec()]);
+}
+
+#[test]
+fn a_segment_cut_off_while_it_was_created_is_removed() {
+    for bytes in [0, 10, SEGMENT_HEADER_BYTES] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let (journal, _) = open(dir.path(), OPTIONS);
+        append_all(&journal, &[b"one"]);
+        drop(journal);
+        fs::write(dir.path().join(segment_files::segment_name(Seq(2))), vec![0; bytes]).expect("written");
+        let (journal, report) = open(dir.path(), OPTIONS);
+        assert_eq!(
+            (report.records, report.damaged_total, report.next_seq),
+            (1, 0, Seq(2)),
+            "{bytes} bytes"
+        );
+        append_all(&journal, &[b"two"]);
+        drop(journal);
+        let (journal, report) = open(dir.path(), OPTIONS);
+        assert_eq!((report.records, report.damaged_total), (2, 0), "{bytes} bytes");
+        assert_eq!(payloads(&journal).len(), 2);
+    }
+}
+
+#[test]
+fn a_lost_segment_header_costs_that_segment_and_no_number_twice() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(
+        dir.path(),
+        JournalOptions {
+            segment_bytes_max: 150,
+            ..OPTIONS
+        },
+    );
+    append_all(&journal, &[&[1; 100], &[2; 100], &[3; 100]]);
+    drop(journal);
+    for damaged in [1, 2] {
+        let path = &segment_paths(dir.path())[damaged];
+        let mut bytes = fs::read(path).expect("the segment is read");
+        bytes[..SEGMENT_HEADER_BYTES].fill(0);
+        fs::write(path, bytes).expect("the segment is written");
+    }
+    let (journal, report) = open(dir.path(), OPTIONS);
+    assert_eq!((report.records, report.damaged_total), (1, 2));
+    assert!(report.next_seq > Seq(3), "{report:?}");
+    append_all(&journal, &[b"four"]);
+    assert_eq!(payloads(&journal), [vec![1; 100], b"four".to_vec()]);
+    let damages = journal
+        .read_from(Seq::ZERO)
+        .expect("read")
+        .filter(|item| matches!(item, ReadItem::Damaged(_)));
+    assert_eq!(damages.count(), 2, "a reader reports what it skips");
+}
+
+#[test]
+fn a_segment_of_a_newer_program_is_refused() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let mut header = SegmentHeader {
+        salt: 1,
+        first_seq: Seq(1),
+    }
+    .encode();
+    for copy in header.chunks_exact_mut(SEGMENT_HEADER_BYTES / 2) {
+        copy[8..12].copy_from_slice(&9u32.to_le_bytes());
+        let crc = crc32fast::hash(&copy[..28]);
+        copy[28..].copy_from_slice(&crc.to_le_bytes());
+    }
+    fs::write(dir.path().join(segment_files::segment_name(Seq(1))), header).expect("written");
+    let refused = EmbeddedJournal::open(dir.path(), OPTIONS);
+    assert!(matches!(refused, Err(JournalError::NewerVersion { version: 9, .. })));
+}
+
+#[test]
+fn erased_bytes_are_gone_from_the_disk() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(
+        dir.path(),
+        JournalOptions {
+            segment_bytes_max: 300,
+            ..OPTIONS
+        },
+    );
+    let secret = |number: u32| format!("secret of the user {number:03}");
+    for number in 0..40 {
+        let payload = if number % 2 == 0 {
+            secret(number)
+        } else {
+            format!("public {number}")
+        };
+        try_append(&journal, payload.as_bytes()).expect("the journal accepts");
+    }
+    let erased = journal.erase(Partition(5), &mut |record| record.payload.starts_with(b"secret"));
+    assert_eq!(erased.expect("the journal erases"), 20);
+    let on_disk: Vec<u8> = segment_paths(dir.path())
+        .iter()
+        .flat_map(|path| fs::read(path).expect("read"))
+        .collect();
+    assert!(
+        !on_disk.windows(6).any(|window| window == b"secret"),
+        "no trace on the disk"
+    );
+    drop(journal);
+    let (journal, report) = open(dir.path(), OPTIONS);
+    assert_eq!((report.records, report.erased, report.damaged_total), (40, 20, 0));
+    assert_eq!(report.next_seq, Seq(41));
+    assert_eq!(payloads(&journal).len(), 20);
+}

@@ -1,0 +1,281 @@
+//! The files of the journal: names, the list of segments, reading a segment whole, and the writer of the active one.
+//! Must not decide when to commit.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use parking_lot::Mutex;
+
+use super::segment::{SEGMENT_HEADER_BYTES, SegmentHeader, leading_run, leading_seq};
+use super::{JournalError, Seq};
+use crate::files::sync_dir;
+
+const SEGMENT_EXTENSION: &str = "seg";
+/// A file above this size is not one of ours and is not read into memory.
+pub(super) const SEGMENT_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
+
+/// The committed part of one segment.
+#[derive(Clone, Debug)]
+pub(crate) struct SegmentSpan {
+    pub(crate) path: PathBuf,
+    /// Number of its first record.
+    pub(crate) first_seq: Seq,
+    /// Committed bytes, header included.
+    pub(crate) bytes: u64,
+}
+
+impl SegmentSpan {
+    pub(crate) fn file_name(&self) -> String {
+        self.path
+            .file_name()
+            .map(|name| name.to_string_lossy().into_owned())
+            .unwrap_or_default()
+    }
+
+    /// The committed bytes.
+    pub(crate) fn read(&self) -> io::Result<Vec<u8>> {
+        if self.bytes > SEGMENT_FILE_BYTES_MAX {
+            return Err(io::Error::new(
+                io::ErrorKind::FileTooLarge,
+                "too large for a journal segment",
+            ));
+        }
+        let mut bytes = Vec::with_capacity(self.bytes as usize);
+        File::open(&self.path)?.take(self.bytes).read_to_end(&mut bytes)?;
+        Ok(bytes)
+    }
+}
+
+/// File name of the segment that starts with `first_seq`; names sort like numbers.
+pub(super) fn segment_name(first_seq: Seq) -> String {
+    format!("{:020}.{SEGMENT_EXTENSION}", first_seq.0)
+}
+
+/// All segments of `dir` in ascending order. Other files are left alone.
+pub(crate) fn list_segments(dir: &Path) -> Result<Vec<SegmentSpan>, JournalError> {
+    let mut spans = Vec::new();
+    for entry in fs::read_dir(dir).map_err(|error| JournalError::io(dir, error))? {
+        let entry = entry.map_err(|error| JournalError::io(dir, error))?;
+        let path = entry.path();
+        let number = path
+            .file_stem()
+            .and_then(|stem| stem.to_str())
+            .and_then(|stem| stem.parse::<u64>().ok());
+        let is_segment = path.extension().is_some_and(|extension| extension == SEGMENT_EXTENSION);
+        if let (Some(number), true) = (number, is_segment) {
+            let bytes = entry.metadata().map_err(|error| JournalError::io(&path, error))?.len();
+            spans.push(SegmentSpan {
+                path,
+                first_seq: Seq(number),
+                bytes,
+            });
+        }
+    }
+    spans.sort_by_key(|span| span.first_seq);
+    Ok(spans)
+}
+
+/// What is on disk and committed; shared by the writer, readers and maintenance. The last one is the active one.
+#[derive(Debug, Default)]
+pub(super) struct SegmentCatalog {
+    spans: Mutex<Vec<SegmentSpan>>,
+}
+
+impl SegmentCatalog {
+    pub(super) fn new(spans: Vec<SegmentSpan>) -> Self {
+        Self {
+            spans: Mutex::new(spans),
+        }
+    }
+
+    /// The segments that can hold records from `from` on.
+    pub(super) fn spans_from(&self, from: Seq) -> Vec<SegmentSpan> {
+        let spans = self.spans.lock();
+        let skipped = spans.partition_point(|span| span.first_seq <= from).saturating_sub(1);
+        spans[skipped..].to_vec()
+    }
+
+    /// The sealed segments whose records are all before `before`.
+    pub(super) fn spans_wholly_before(&self, before: Seq) -> Vec<SegmentSpan> {
+        let spans = self.spans.lock();
+        let count = spans.windows(2).take_while(|pair| pair[1].first_seq <= before).count();
+        spans[..count].to_vec()
+    }
+
+    pub(super) fn forget(&self, path: &Path) {
+        self.spans.lock().retain(|span| span.path != path);
+    }
+
+    /// Segments and their bytes.
+    pub(super) fn totals(&self) -> (u64, u64) {
+        let spans = self.spans.lock();
+        (spans.len() as u64, spans.iter().map(|span| span.bytes).sum())
+    }
+
+    fn push(&self, span: SegmentSpan) {
+        self.spans.lock().push(span);
+    }
+
+    fn set_active_bytes(&self, bytes: u64) {
+        if let Some(active) = self.spans.lock().last_mut() {
+            active.bytes = bytes;
+        }
+    }
+}
+
+/// Writes records at the end of the active segment and starts new segments. Owned by the commit thread.
+#[derive(Debug)]
+pub(super) struct SegmentWriter {
+    dir: PathBuf,
+    segment_bytes_max: u64,
+    salt: u32,
+    file: Arc<File>,
+    /// Bytes that are known to be good; everything behind them is cut off after a failed write.
+    bytes: u64,
+    /// Number that the next record must have to go into this segment.
+    next_seq: Seq,
+}
+
+impl SegmentWriter {
+    /// Goes on in the last segment of a recovered journal; `span` ends behind its last good record.
+    pub(super) fn resume(span: &SegmentSpan, salt: u32, next_seq: Seq, segment_bytes_max: u64) -> io::Result<Self> {
+        let file = OpenOptions::new().read(true).append(true).open(&span.path)?;
+        let dir = span.path.parent().map(Path::to_path_buf).unwrap_or_default();
+        Ok(Self {
+            dir,
+            segment_bytes_max,
+            salt,
+            file: Arc::new(file),
+            bytes: span.bytes,
+            next_seq,
+        })
+    }
+
+    /// Starts a segment; the caller lists the returned span in the catalog.
+    pub(super) fn create(
+        dir: &Path,
+        salt: u32,
+        first_seq: Seq,
+        segment_bytes_max: u64,
+    ) -> io::Result<(Self, SegmentSpan)> {
+        let path = dir.join(segment_name(first_seq));
+        let mut file = OpenOptions::new()
+            .read(true)
+            .append(true)
+            .create_new(true)
+            .open(&path)?;
+        file.write_all(&SegmentHeader { salt, first_seq }.encode())?;
+        file.sync_all()?;
+        sync_dir(dir)?;
+        let bytes = SEGMENT_HEADER_BYTES as u64;
+        let file = Arc::new(file);
+        let writer = Self {
+            dir: dir.to_path_buf(),
+            segment_bytes_max,
+            salt,
+            file,
+            bytes,
+            next_seq: first_seq,
+        };
+        Ok((writer, SegmentSpan { path, first_seq, bytes }))
+    }
+
+    /// Handle of the active segment, to sync it.
+    pub(super) fn file(&self) -> &Arc<File> {
+        &self.file
+    }
+
+    /// Writes `encoded` records; `seal` gets the file of every segment that is full. Returns the number after the last
+    /// record. On an error nothing of the group counts, and what was written to the active segment is cut off again.
+    pub(super) fn write(
+        &mut self,
+        catalog: &SegmentCatalog,
+        encoded: &[u8],
+        mut seal: impl FnMut(&Arc<File>) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let mut rest = encoded;
+        while let Some(seq) = leading_seq(rest) {
+            let room = self.segment_bytes_max.saturating_sub(self.bytes);
+            let is_full = room == 0 && self.bytes > SEGMENT_HEADER_BYTES as u64;
+            if is_full || seq != self.next_seq {
+                self.publish(catalog);
+                seal(&self.file)?;
+                let (writer, span) = Self::create(&self.dir, self.salt, seq, self.segment_bytes_max)?;
+                *self = writer;
+                catalog.push(span);
+                continue;
+            }
+            let (run, next_seq) = leading_run(rest, seq, usize::try_from(room).unwrap_or(usize::MAX));
+            if let Err(error) = (&*self.file).write_all(&rest[..run]) {
+                // Best effort: recovery copes with a torn record as well.
+                let _ = self.file.set_len(self.bytes);
+                return Err(error);
+            }
+            self.bytes += run as u64;
+            self.next_seq = next_seq;
+            rest = &rest[run..];
+        }
+        Ok(())
+    }
+
+    /// Makes what was written visible to readers.
+    pub(super) fn publish(&self, catalog: &SegmentCatalog) {
+        catalog.set_active_bytes(self.bytes);
+    }
+
+    /// Puts another file in the place of the active one, to see what a failing disk does.
+    #[cfg(test)]
+    pub(super) fn replace_file(&mut self, file: File) {
+        self.file = Arc::new(file);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn catalog(first_seqs: &[u64]) -> SegmentCatalog {
+        let span = |first: &u64| SegmentSpan {
+            path: segment_name(Seq(*first)).into(),
+            first_seq: Seq(*first),
+            bytes: 1,
+        };
+        SegmentCatalog::new(first_seqs.iter().map(span).collect())
+    }
+
+    fn firsts(spans: &[SegmentSpan]) -> Vec<u64> {
+        spans.iter().map(|span| span.first_seq.0).collect()
+    }
+
+    #[test]
+    fn catalog_selects_segments_by_sequence_number() {
+        let catalog = catalog(&[1, 10, 20]);
+        assert_eq!(firsts(&catalog.spans_from(Seq(0))), [1, 10, 20]);
+        assert_eq!(firsts(&catalog.spans_from(Seq(9))), [1, 10, 20]);
+        assert_eq!(firsts(&catalog.spans_from(Seq(10))), [10, 20]);
+        assert_eq!(firsts(&catalog.spans_from(Seq(99))), [20]);
+        assert_eq!(firsts(&catalog.spans_wholly_before(Seq(9))), [0u64; 0]);
+        assert_eq!(firsts(&catalog.spans_wholly_before(Seq(10))), [1]);
+        assert_eq!(
+            firsts(&catalog.spans_wholly_before(Seq(99))),
+            [1, 10],
+            "the active segment stays"
+        );
+    }
+
+    #[test]
+    fn foreign_files_are_not_segments() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for name in [
+            "notes.txt",
+            "abc.seg",
+            "00000000000000000003.seg",
+            "00000000000000000001.seg.bak",
+        ] {
+            fs::write(dir.path().join(name), b"x").expect("file is written");
+        }
+        assert_eq!(firsts(&list_segments(dir.path()).expect("folder is listed")), [3]);
+    }
+}
