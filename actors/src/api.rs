@@ -1,0 +1,242 @@
+//! What callers of the engine say and hear: requests, replies and errors.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use swipeline_models::ids::{ItemId, UserId};
+use swipeline_models::params::Params;
+use swipeline_models::wire::{FieldError, Rejection};
+
+/// How to start an engine.
+#[derive(Debug, Clone)]
+pub struct EngineConfig {
+    /// Where the data lives; `None` keeps everything in memory.
+    pub data_dir: Option<PathBuf>,
+    /// Whether an acknowledged event also survives power loss.
+    pub fsync: bool,
+    /// How many arbiters (threads) sessions are spread over.
+    pub arbiters: usize,
+    /// A session without sockets and requests for so long is passivated, in milliseconds.
+    pub session_idle_ms: i64,
+    /// The most sessions that are active at a time.
+    pub sessions_max: usize,
+    /// The time between two checkpoints, in milliseconds.
+    pub checkpoint_interval_ms: u64,
+    /// Up to so many bytes the journal is kept although the snapshots include it.
+    pub journal_keep_bytes: u64,
+    /// The embedding dimension; fixed by the first embedding that arrives when `None`.
+    pub embedding_dim: Option<usize>,
+    /// Up to so many items the exact scan serves embedding recall, above it hnsw_rs does.
+    pub exact_items_max: usize,
+    /// A ranking model to load instead of the bundled one.
+    pub model: Option<PathBuf>,
+    /// How often the server pings a socket, in milliseconds; told to clients in `welcome`.
+    pub ping_ms: u64,
+}
+
+impl Default for EngineConfig {
+    fn default() -> Self {
+        Self {
+            data_dir: None,
+            fsync: false,
+            arbiters: std::thread::available_parallelism().map_or(2, usize::from),
+            session_idle_ms: 120_000,
+            sessions_max: 1_000_000,
+            checkpoint_interval_ms: 30_000,
+            journal_keep_bytes: 512 * 1024 * 1024,
+            embedding_dim: None,
+            exact_items_max: 2_000_000,
+            model: None,
+            ping_ms: 25_000,
+        }
+    }
+}
+
+/// Why the engine could not do it.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Too much at once; the same call may succeed after `retry_after_ms`.
+    #[error("overloaded, try again in {retry_after_ms} ms")]
+    Overloaded {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The journal cannot take records any more (disk full, I/O error); nothing is acknowledged.
+    #[error("the journal has failed: {0}")]
+    JournalFailed(String),
+    /// The engine is shutting down or the session's actor died twice in a row.
+    #[error("unavailable: {0}")]
+    Unavailable(String),
+    /// A field of the call breaks a rule (422).
+    #[error("{}: {}", .0.field, .0.detail)]
+    Invalid(FieldError),
+    /// Several fields break rules (422), all reported at once.
+    #[error("{} fields are not valid", .0.len())]
+    InvalidMany(Vec<FieldError>),
+    /// What the call names does not exist.
+    #[error("{0} not found")]
+    NotFound(String),
+    /// The call contradicts the present state (such as an outdated version).
+    #[error("{0}")]
+    Conflict(String),
+    /// The data dir cannot be used; the text names it and says why.
+    #[error("{0}")]
+    DataDir(String),
+    /// A model was refused; the old one keeps serving.
+    #[error("the model was refused: {0}")]
+    ModelRefused(String),
+}
+
+impl EngineError {
+    /// When the same call may succeed, in milliseconds; `None` when trying again does not help by itself.
+    #[must_use]
+    pub fn retry_after_ms(&self) -> Option<u64> {
+        if let EngineError::Overloaded { retry_after_ms } = self {
+            Some(*retry_after_ms)
+        } else {
+            None
+        }
+    }
+}
+
+/// A one-shot feed request, checked.
+#[derive(Debug, Clone)]
+pub struct FeedRequest {
+    /// For whom.
+    pub user: UserId,
+    /// How many items, 1 to 500.
+    pub n: usize,
+    /// Where in the app.
+    pub scene: Option<String>,
+    /// Where the viewer is; overrides the profile for this request.
+    pub region: Option<String>,
+    /// On what.
+    pub device: Option<String>,
+    /// Items to leave out.
+    pub exclude: Vec<ItemId>,
+    /// Whether to explain every item.
+    pub explain: bool,
+    /// Whether the client reports impressions itself; otherwise what is served counts as shown.
+    pub explicit_impressions: bool,
+}
+
+/// A request to score given items, checked.
+#[derive(Debug, Clone)]
+pub struct RankQuery {
+    /// For whom.
+    pub user: UserId,
+    /// Which items.
+    pub items: Vec<ItemId>,
+    /// How many to return.
+    pub n: Option<usize>,
+    /// Where the viewer is.
+    pub region: Option<String>,
+    /// On what.
+    pub device: Option<String>,
+}
+
+/// A window of popularity.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub enum Window {
+    /// Five minutes.
+    #[serde(rename = "5m")]
+    FiveMinutes,
+    /// One hour.
+    #[serde(rename = "1h")]
+    OneHour,
+    /// One day.
+    #[serde(rename = "24h")]
+    OneDay,
+    /// One week.
+    #[serde(rename = "7d")]
+    OneWeek,
+}
+
+/// Which popular items are wanted.
+#[derive(Debug, Clone)]
+pub struct PopularQuery {
+    /// How many, 1 to 500.
+    pub n: usize,
+    /// In which window.
+    pub window: Window,
+    /// Of which category.
+    pub category: Option<String>,
+    /// In which region.
+    pub region: Option<String>,
+}
+
+/// A window of effect metrics.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum StatsWindow {
+    /// One minute.
+    #[serde(rename = "1m")]
+    OneMinute,
+    /// Five minutes.
+    #[serde(rename = "5m")]
+    FiveMinutes,
+    /// One hour.
+    #[serde(rename = "1h")]
+    OneHour,
+}
+
+/// What became of a list of events. All of them are durable when this is returned.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct IngestReply {
+    /// How many were taken.
+    pub accepted: usize,
+    /// How many had been taken before.
+    pub duplicates: usize,
+    /// Those that were not taken (such as an unknown item), by their place in the list.
+    pub rejected: Vec<Rejection>,
+}
+
+/// Whether the engine may serve.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Readiness {
+    /// True after recovery and warm-up, false while draining or after a journal failure.
+    pub ready: bool,
+    /// Why not.
+    pub reason: Option<String>,
+}
+
+/// One version of the `params` document.
+#[derive(Debug, Clone, Serialize)]
+pub struct ParamsDocument {
+    /// Grows by one with every change, starts at 1.
+    pub version: u64,
+    /// When it came into force, in milliseconds since 1970-01-01 UTC.
+    pub changed_at: i64,
+    /// Who changed it.
+    pub changed_by: String,
+    /// The document.
+    pub params: Arc<Params>,
+}
+
+/// The ranking model in force.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ModelDescription {
+    /// `onnx` or `linear`.
+    pub kind: String,
+    /// The model's own version.
+    pub version: String,
+    /// The hash of its bytes.
+    pub fingerprint: String,
+    /// Since when it serves, in milliseconds since 1970-01-01 UTC.
+    pub loaded_at: i64,
+    /// Whether there is a previous model to go back to.
+    pub can_roll_back: bool,
+}
+
+/// What a checkpoint wrote.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Checkpoint {
+    /// Every record up to this journal sequence is contained.
+    pub sequence: u64,
+    /// How many snapshot rows were written.
+    pub rows: u64,
+    /// How many bytes of the journal were dropped behind it.
+    pub journal_bytes_freed: u64,
+    /// In how many milliseconds.
+    pub took_ms: u64,
+}

@@ -1,0 +1,505 @@
+//! The one handle to everything: what `src/` calls.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use actix::dev::SendError;
+use actix::{Addr, Arbiter};
+use swipeline_models::catalogue::Change;
+use swipeline_models::event::Event;
+use swipeline_models::ids::{ItemId, UserId};
+use swipeline_models::item::Item;
+use swipeline_models::popularity::PopularWindow;
+use swipeline_models::user::User;
+use swipeline_models::wire::{
+    ClientMessage, FeedDto, FieldError, Hello, ItemDto, MessageId, RankReply, ScoredItemDto, ScoredItemsReply,
+    StatsReply, UserProfileDto,
+};
+use swipeline_models::world::World;
+use swipeline_storage::{Durability, Storage, StorageOptions, Tree};
+use tokio::task::JoinHandle;
+
+use crate::api::*;
+use crate::clock;
+use crate::effects::Effects;
+use crate::items::ItemRouter;
+use crate::outbox::SocketOutbox;
+use crate::recovery::recover;
+use crate::service::{self, ParamsService};
+use crate::session::{
+    Attach, Deliver, Describe, Detach, Drain, GetProfile, Ingest, ModelChanged, OneShot, RankItems, Registry, SocketId,
+};
+use crate::shared::{Shared, SharedRef, journal_error};
+
+mod export;
+mod lists;
+mod model;
+
+/// How often idle sessions are looked for.
+const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How many users of one call are asked at a time.
+const USERS_AT_A_TIME: usize = 64;
+/// How many messages of sockets may be on their way to one session.
+const IN_FLIGHT_MAX: usize = 200;
+
+/// The engine: cheap to clone, safe to share. Must be started inside an actix system.
+#[derive(Clone)]
+pub struct Engine {
+    shared: SharedRef,
+    tasks: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
+    arbiters: Arc<parking_lot::Mutex<Vec<Arbiter>>>,
+}
+
+/// One socket's way into its session. Dropping it detaches the socket.
+pub struct SocketHandle {
+    addr: Addr<crate::session::SessionActor>,
+    activity: Arc<crate::session::Activity>,
+    socket: SocketId,
+}
+
+impl Engine {
+    /// Opens the data dir, recovers, warms up. Must be called inside an actix system.
+    ///
+    /// # Errors
+    /// `DataDir` when the data dir cannot be used, `ModelRefused` when the configured model cannot.
+    pub async fn start(config: EngineConfig) -> Result<Engine, EngineError> {
+        let arbiters: Vec<Arbiter> = (0..config.arbiters.max(1)).map(|_| Arbiter::new()).collect();
+        let handles = arbiters.iter().map(Arbiter::handle).collect();
+        let opened = tokio::task::spawn_blocking(move || open(config, handles)).await;
+        let shared = opened.map_err(|error| EngineError::DataDir(format!("the start failed: {error}")))??;
+        let engine = Engine {
+            shared,
+            tasks: Arc::default(),
+            arbiters: Arc::new(parking_lot::Mutex::new(arbiters)),
+        };
+        engine.spawn_services();
+        Ok(engine)
+    }
+
+    fn spawn_services(&self) {
+        let shared = self.shared.clone();
+        let sweep = async move {
+            while !shared.is_draining() {
+                tokio::time::sleep(SWEEP_INTERVAL).await;
+                shared.sessions.sweep(shared.config.session_idle_ms);
+            }
+        };
+        let mut tasks = self.tasks.lock();
+        tasks.push(tokio::spawn(service::run_trends(self.shared.clone())));
+        tasks.push(tokio::spawn(service::run_checkpoints(self.shared.clone())));
+        tasks.push(tokio::spawn(sweep));
+    }
+
+    /// Refuses new work, tells the sockets to drain, writes a last checkpoint, closes the journal. Calling it twice is
+    /// harmless.
+    ///
+    /// # Errors
+    /// When the last state could not be written; the journal holds it then.
+    pub async fn shutdown(&self) -> Result<(), EngineError> {
+        if self.shared.draining.swap(true, Ordering::AcqRel) {
+            return Ok(());
+        }
+        self.tasks.lock().drain(..).for_each(|task| task.abort());
+        for session in self.shared.sessions.all() {
+            // A session that is gone has no sockets either.
+            let _ = session.send(Drain).await;
+        }
+        let written = service::checkpoint(&self.shared).await;
+        let shared = self.shared.clone();
+        let closed = tokio::task::spawn_blocking(move || shared.storage.close()).await;
+        self.arbiters.lock().drain(..).for_each(|arbiter| {
+            arbiter.stop();
+        });
+        written?;
+        match closed {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(error)) => Err(EngineError::Unavailable(error.to_string())),
+            Err(error) => Err(EngineError::Unavailable(error.to_string())),
+        }
+    }
+
+    /// Whether requests may be served.
+    #[must_use]
+    pub fn readiness(&self) -> Readiness {
+        let failure = self.shared.storage.journal.subscribe().borrow().failure.clone();
+        let reason = match failure {
+            _ if self.shared.is_draining() => Some("shutting down".to_owned()),
+            Some(failure) => Some(format!("the journal has failed: {failure}")),
+            None => None,
+        };
+        Readiness {
+            ready: reason.is_none(),
+            reason,
+        }
+    }
+
+    /// The epoch of this start (grows by one at every start on the same data dir).
+    #[must_use]
+    pub fn epoch(&self) -> u64 {
+        self.shared.storage.ownership.epoch()
+    }
+
+    /// Puts items. Durable and recallable when it returns; one result per item, in order (`Err`: not taken).
+    ///
+    /// # Errors
+    /// `Overloaded` or `JournalFailed`; no item was taken then.
+    pub async fn upsert_items(&self, items: Vec<Item>) -> Result<Vec<Result<(), FieldError>>, EngineError> {
+        self.check_serving()?;
+        let changes = items
+            .into_iter()
+            .map(|item| Change::Upsert {
+                item: Arc::new(item),
+                row: None,
+            })
+            .collect();
+        let (results, last) = service::apply_changes(&self.shared, changes)?;
+        self.wait_durable(last.0).await?;
+        Ok(results.into_iter().map(|result| result.map(|_| ())).collect())
+    }
+
+    /// Deletes an item. Returns whether there was one. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Overloaded` or `JournalFailed`.
+    pub async fn delete_item(&self, id: &ItemId) -> Result<bool, EngineError> {
+        self.check_serving()?;
+        let was_there = self.shared.world.catalogue.row(id.as_str()).is_some();
+        let (_, last) = service::apply_changes(&self.shared, vec![Change::Delete { id: id.clone() }])?;
+        self.wait_durable(last.0).await?;
+        Ok(was_there)
+    }
+
+    /// An item as its owner described it.
+    #[must_use]
+    pub fn item(&self, id: &str) -> Option<Arc<Item>> {
+        self.shared.world.catalogue.item(id)
+    }
+
+    /// Takes what the outside says about a user. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Overloaded`, `JournalFailed` or `Unavailable`.
+    pub async fn put_user(&self, user: User) -> Result<(), EngineError> {
+        let id = user.id.clone();
+        let sequence = self
+            .shared
+            .sessions
+            .ask(&self.shared, &id, || Describe { user: user.clone() })
+            .await??;
+        self.wait_durable(sequence).await
+    }
+
+    /// The profile; `None` for a user nobody has heard of.
+    ///
+    /// # Errors
+    /// `Overloaded` or `Unavailable`.
+    pub async fn profile(&self, user: &UserId) -> Result<Option<UserProfileDto>, EngineError> {
+        self.shared.sessions.ask(&self.shared, user, || GetProfile).await
+    }
+
+    /// Forgets everything about the user, on disk too. Returns whether there was anything.
+    ///
+    /// # Errors
+    /// `Unavailable` when not everything could be erased; call again.
+    pub async fn delete_user(&self, user: &UserId) -> Result<bool, EngineError> {
+        service::forget_user(&self.shared, user).await
+    }
+
+    /// Takes checked events of any number of users. Returns when the accepted ones are durable.
+    ///
+    /// # Errors
+    /// `Overloaded`, `JournalFailed` or `Unavailable`. Some users' events may have been taken then; with event ids a
+    /// retry is harmless.
+    pub async fn ingest(&self, events: Vec<Event>) -> Result<IngestReply, EngineError> {
+        let mut by_user: std::collections::HashMap<UserId, Vec<(usize, Event)>> = std::collections::HashMap::new();
+        for (index, event) in events.into_iter().enumerate() {
+            by_user.entry(event.user.clone()).or_default().push((index, event));
+        }
+        let by_user: Vec<(UserId, Vec<(usize, Event)>)> = by_user.into_iter().collect();
+        let mut reply = IngestReply::default();
+        let mut last = 0;
+        for batch in by_user.chunks(USERS_AT_A_TIME) {
+            let asked = batch.iter().map(|(user, events)| {
+                self.shared
+                    .sessions
+                    .ask(&self.shared, user, || Ingest { events: events.clone() })
+            });
+            for answer in futures_util::future::join_all(asked).await {
+                let ingested = answer??;
+                reply.accepted += ingested.accepted;
+                reply.duplicates += ingested.duplicates;
+                reply.rejected.extend(ingested.rejected);
+                last = last.max(ingested.sequence);
+            }
+        }
+        reply.rejected.sort_by_key(|rejection| rejection.index);
+        self.wait_durable(last).await?;
+        Ok(reply)
+    }
+
+    /// A one-shot feed. What it shows is durable as shown when it returns.
+    ///
+    /// # Errors
+    /// `Overloaded`, `JournalFailed` or `Unavailable`.
+    pub async fn feed(&self, request: FeedRequest) -> Result<FeedDto, EngineError> {
+        let user = request.user.clone();
+        let asked = self.shared.sessions.ask(&self.shared, &user, || OneShot {
+            request: request.clone(),
+        });
+        let (feed, sequence) = asked.await??;
+        self.wait_durable(sequence).await?;
+        Ok(feed)
+    }
+
+    /// Scores given items for a user.
+    ///
+    /// # Errors
+    /// `Overloaded` or `Unavailable`.
+    pub async fn rank(&self, query: RankQuery) -> Result<RankReply, EngineError> {
+        let user = query.user.clone();
+        self.shared
+            .sessions
+            .ask(&self.shared, &user, || RankItems { query: query.clone() })
+            .await?
+    }
+
+    /// What happened lately, in all and by channel.
+    #[must_use]
+    pub fn stats(&self, window: StatsWindow, variant: Option<&str>) -> StatsReply {
+        self.shared.effects.reply(window, variant, clock::now())
+    }
+
+    /// A queue for a new socket.
+    #[must_use]
+    pub fn outbox(&self) -> Arc<SocketOutbox> {
+        SocketOutbox::new(self.shared.storage.journal.subscribe())
+    }
+
+    /// Attaches a socket to the user's session: `welcome` and the first feed are put into `outbox`. A later `hello` on
+    /// the same socket is sent through [`SocketHandle::send`].
+    ///
+    /// # Errors
+    /// `Overloaded` or `Unavailable`.
+    pub async fn connect(
+        &self,
+        user: &UserId,
+        hello: Hello,
+        outbox: Arc<SocketOutbox>,
+    ) -> Result<SocketHandle, EngineError> {
+        let attach = || Attach {
+            hello: hello.clone(),
+            outbox: outbox.clone(),
+        };
+        let socket = self.shared.sessions.ask(&self.shared, user, attach).await??;
+        let (addr, activity) = self.shared.sessions.get(&self.shared, user)?;
+        Ok(SocketHandle { addr, activity, socket })
+    }
+
+    /// The `params` document in force.
+    #[must_use]
+    pub fn params(&self) -> Arc<ParamsDocument> {
+        self.shared.params.current()
+    }
+
+    /// The versions that can be gone back to, the newest first (bounded).
+    #[must_use]
+    pub fn params_history(&self) -> Vec<Arc<ParamsDocument>> {
+        self.shared.params.history()
+    }
+
+    /// Replaces the document; keys that are left out have their defaults.
+    ///
+    /// # Errors
+    /// `InvalidMany` names every bad key.
+    pub async fn put_params(
+        &self,
+        document: serde_json::Value,
+        changed_by: &str,
+    ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let changed_by = changed_by.to_owned();
+        self.change_params(move |shared| shared.params.put(shared, document, &changed_by))
+            .await
+    }
+
+    /// Changes some keys (RFC 7396 merge patch).
+    ///
+    /// # Errors
+    /// `InvalidMany` names every bad key.
+    pub async fn patch_params(
+        &self,
+        patch: serde_json::Value,
+        changed_by: &str,
+    ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let changed_by = changed_by.to_owned();
+        self.change_params(move |shared| shared.params.patch(shared, &patch, &changed_by))
+            .await
+    }
+
+    /// Makes an earlier version the newest again.
+    ///
+    /// # Errors
+    /// `NotFound` when the version is not kept.
+    pub async fn roll_back_params(&self, version: u64, changed_by: &str) -> Result<Arc<ParamsDocument>, EngineError> {
+        let changed_by = changed_by.to_owned();
+        self.change_params(move |shared| shared.params.roll_back(shared, version, &changed_by))
+            .await
+    }
+
+    async fn change_params(
+        &self,
+        change: impl FnOnce(&Shared) -> Result<Arc<ParamsDocument>, EngineError> + Send + 'static,
+    ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let shared = self.shared.clone();
+        let changed = tokio::task::spawn_blocking(move || change(&shared)).await;
+        changed.map_err(|error| EngineError::Unavailable(error.to_string()))?
+    }
+
+    /// Writes a checkpoint now.
+    ///
+    /// # Errors
+    /// `Unavailable` when something could not be written; the journal keeps everything then.
+    pub async fn checkpoint(&self) -> Result<Checkpoint, EngineError> {
+        service::checkpoint(&self.shared).await
+    }
+
+    /// Writes a backup of the running engine to a folder that must not exist yet.
+    ///
+    /// # Errors
+    /// `Unavailable` with what went wrong.
+    pub async fn backup(&self, out: std::path::PathBuf) -> Result<(), EngineError> {
+        service::checkpoint(&self.shared).await?;
+        let _no_checkpoint = self.shared.checkpoint.lock().await;
+        let shared = self.shared.clone();
+        let made = tokio::task::spawn_blocking(move || {
+            swipeline_storage::backup::create(&shared.storage, &out, clock::now().0).map(|_| ())
+        });
+        let made = made
+            .await
+            .map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        made.map_err(|error| EngineError::Unavailable(error.to_string()))
+    }
+
+    /// Sets gauges (sessions, sockets, item actors, messages in flight, journal lag, catalogue) in the metrics
+    /// registry; called before a scrape.
+    pub fn publish_gauges(&self) {
+        let shared = &self.shared;
+        let (sockets, in_flight) = shared.sessions.sockets_and_in_flight();
+        let journal = shared.storage.journal.stats();
+        let gauges = [
+            ("swipeline_sessions_active", shared.sessions.len() as f64),
+            ("swipeline_session_sockets", sockets as f64),
+            ("swipeline_mailbox_depth", in_flight as f64),
+            ("swipeline_item_actors", shared.items.len() as f64),
+            ("swipeline_catalogue_items", shared.world.catalogue.load().len() as f64),
+            ("swipeline_journal_lag_records", journal.pending_records as f64),
+            ("swipeline_journal_lag_bytes", journal.pending_bytes as f64),
+            ("swipeline_journal_disk_bytes", journal.disk_bytes as f64),
+            (
+                "swipeline_journal_last_commit_seconds",
+                journal.last_commit_us as f64 / 1e6,
+            ),
+            ("swipeline_knn_sessions", shared.world.session_knn.len() as f64),
+            ("swipeline_params_version", shared.params.current().version as f64),
+        ];
+        for (name, value) in gauges {
+            metrics::gauge!(name).set(value);
+        }
+    }
+
+    fn check_serving(&self) -> Result<(), EngineError> {
+        if self.shared.is_draining() {
+            return Err(EngineError::Unavailable("shutting down".to_owned()));
+        }
+        Ok(())
+    }
+
+    async fn wait_durable(&self, sequence: u64) -> Result<(), EngineError> {
+        let journal = &self.shared.storage.journal;
+        if sequence <= journal.committed().0 {
+            return Ok(());
+        }
+        journal
+            .wait_committed(swipeline_storage::Seq(sequence))
+            .await
+            .map_err(|error| journal_error(&error))
+    }
+}
+
+impl SocketHandle {
+    /// Hands a message to the session. Never waits. `received_at` is when the frame arrived (for event-to-feed).
+    ///
+    /// # Errors
+    /// `Overloaded` when the session has too much in flight, `Unavailable` when the session is gone.
+    pub fn send(&self, id: Option<MessageId>, message: ClientMessage, received_at: Instant) -> Result<(), EngineError> {
+        if self.activity.in_flight.fetch_add(1, Ordering::Relaxed) >= IN_FLIGHT_MAX {
+            self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+            return Err(EngineError::Overloaded { retry_after_ms: 100 });
+        }
+        let deliver = Deliver {
+            socket: self.socket,
+            id,
+            message,
+            received_at,
+        };
+        self.addr.try_send(deliver).map_err(|error| {
+            self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+            match error {
+                SendError::Full(_) => EngineError::Overloaded { retry_after_ms: 100 },
+                SendError::Closed(_) => EngineError::Unavailable("the session has ended".to_owned()),
+            }
+        })
+    }
+}
+
+impl Drop for SocketHandle {
+    fn drop(&mut self) {
+        let (addr, socket) = (self.addr.clone(), self.socket);
+        if addr.try_send(Detach { socket }).is_err() && addr.connected() {
+            // The mailbox is full: wait for room beside the caller.
+            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
+                runtime.spawn(async move {
+                    let _ = addr.send(Detach { socket }).await;
+                });
+            }
+        }
+    }
+}
+
+fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<SharedRef, EngineError> {
+    let storage = match &config.data_dir {
+        Some(path) => {
+            let mut options = StorageOptions {
+                now_ms: clock::now().0,
+                ..StorageOptions::default()
+            };
+            options.journal.durability = if config.fsync {
+                Durability::Fsync
+            } else {
+                Durability::Process
+            };
+            Storage::open(path, &options).map_err(|error| EngineError::DataDir(error.to_string()))?
+        }
+        None => Storage::in_memory(),
+    };
+    if storage.report.is_damaged() {
+        tracing::error!(report = ?storage.report, "the data dir is damaged; what is left of it is used");
+    }
+    let world = World::new(config.embedding_dim).map_err(|error| EngineError::DataDir(error.to_string()))?;
+    let shared = Arc::new(Shared {
+        config,
+        world,
+        storage,
+        sessions: Registry::default(),
+        items: ItemRouter::default(),
+        effects: Effects::default(),
+        params: ParamsService::default(),
+        arbiters,
+        checkpoint: tokio::sync::Mutex::new(()),
+        catalogue_dirty: parking_lot::Mutex::default(),
+        draining: AtomicBool::new(false),
+    });
+    recover(&shared)?;
+    model::install_configured(&shared)?;
+    Ok(shared)
+}

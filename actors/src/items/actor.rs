@@ -1,0 +1,123 @@
+//! The actor of one item: records signals, publishes its reading, stops when its windows are empty.
+
+use actix::{Actor, ActorContext, Context, Handler, Message};
+use swipeline_models::ids::Row;
+use swipeline_models::popularity::{ItemSignal, ItemStats};
+
+use super::Recorded;
+use crate::clock;
+use crate::shared::SharedRef;
+
+/// How many signals wait for one item; what comes beyond waits at the router.
+pub(crate) const MAILBOX_SIGNALS_MAX: usize = 256;
+
+/// The actor of one item.
+pub(crate) struct ItemActor {
+    row: Row,
+    stats: ItemStats,
+    is_dirty: bool,
+    shared: SharedRef,
+}
+
+/// A signal on the item, with the journal record that it came with.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct RecordSignal(pub(crate) Recorded);
+
+/// Time has passed: publish again; stop when nothing is left in the windows.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct ItemTick;
+
+/// Write down the statistics if they have changed since the last time.
+#[derive(Message)]
+#[rtype(result = "Option<Vec<u8>>")]
+pub(crate) struct ItemSnapshot;
+
+impl ItemActor {
+    pub(crate) fn new(row: Row, stats: ItemStats, shared: SharedRef) -> Self {
+        Self {
+            row,
+            stats,
+            is_dirty: false,
+            shared,
+        }
+    }
+
+    fn publish(&self) {
+        let params = self.shared.world.params.load();
+        let reading = self.stats.reading(clock::now(), &params.popularity);
+        self.shared.items.publish(&self.shared.world, self.row, reading);
+    }
+}
+
+impl Actor for ItemActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX_SIGNALS_MAX);
+    }
+}
+
+impl Handler<RecordSignal> for ItemActor {
+    type Result = ();
+
+    fn handle(&mut self, RecordSignal(recorded): RecordSignal, _context: &mut Self::Context) {
+        record(&mut self.stats, &recorded, &self.shared);
+        self.is_dirty = true;
+        self.publish();
+    }
+}
+
+impl Handler<ItemTick> for ItemActor {
+    type Result = ();
+
+    fn handle(&mut self, _tick: ItemTick, context: &mut Self::Context) {
+        self.stats.expire(clock::now());
+        self.publish();
+        if !self.is_dirty && self.stats.windows_empty(clock::now()) {
+            self.shared.items.forget_actor(self.row);
+            context.stop();
+        }
+    }
+}
+
+impl Handler<ItemSnapshot> for ItemActor {
+    type Result = Option<Vec<u8>>;
+
+    fn handle(&mut self, _snapshot: ItemSnapshot, _context: &mut Self::Context) -> Self::Result {
+        if !std::mem::take(&mut self.is_dirty) {
+            return None;
+        }
+        Some(crate::records::encode(&self.stats))
+    }
+}
+
+/// Takes a signal into statistics; a record that they include already changes nothing.
+pub(crate) fn record(stats: &mut ItemStats, recorded: &Recorded, shared: &SharedRef) {
+    let params = shared.world.params.load();
+    let Recorded {
+        signal,
+        at,
+        watch_ms,
+        region,
+        sequence,
+        ..
+    } = *recorded;
+    let now = clock::now();
+    if signal == swipeline_models::event::Signal::Unlike {
+        stats.unlike(region, now);
+    } else {
+        stats.record(
+            &ItemSignal {
+                signal,
+                at,
+                watch_ms,
+                region,
+            },
+            now,
+            &params.popularity,
+        );
+    }
+    stats.last_sequence = stats.last_sequence.max(sequence);
+}

@@ -1,0 +1,244 @@
+//! The way from a session to the actors of items, and from those to what rankers read.
+//!
+//! Owns: which items have an actor, what waits when an actor's mailbox is full (bounded), and the last reading of every
+//! item, from which the trending lists are made.
+
+use std::collections::VecDeque;
+use std::ops::ControlFlow;
+
+use actix::{Actor, Addr, dev::SendError};
+use dashmap::DashMap;
+use parking_lot::Mutex;
+use rustc_hash::FxBuildHasher;
+use swipeline_models::event::Signal;
+use swipeline_models::ids::{Row, Word};
+use swipeline_models::popularity::{ItemReading, ItemStats, TrendingBuilder};
+use swipeline_models::time::TimestampMs;
+use swipeline_models::world::World;
+use swipeline_storage::{SnapshotOp, Tree};
+
+use super::actor::{ItemActor, ItemSnapshot, ItemTick, RecordSignal, record};
+use crate::clock;
+use crate::shared::SharedRef;
+
+/// How many signals wait while actors are busy; what comes beyond is counted and lost for popularity (not for anything
+/// that was promised).
+const WAITING_SIGNALS_MAX: usize = 1_000_000;
+/// How many actors are asked for their snapshots at a time.
+const SNAPSHOTS_AT_A_TIME: usize = 256;
+
+/// A signal on its way to an item.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Recorded {
+    pub(crate) row: Row,
+    pub(crate) signal: Signal,
+    pub(crate) at: TimestampMs,
+    pub(crate) watch_ms: u32,
+    pub(crate) region: Option<Word>,
+    /// The journal record that it came with.
+    pub(crate) sequence: u64,
+}
+
+/// The items with actors, and every item's last reading.
+#[derive(Default)]
+pub(crate) struct ItemRouter {
+    actors: DashMap<Row, Addr<ItemActor>, FxBuildHasher>,
+    readings: DashMap<Row, ItemReading, FxBuildHasher>,
+    waiting: Mutex<VecDeque<Recorded>>,
+}
+
+impl ItemRouter {
+    /// Hands a signal to the item's actor, which is started if there is none. Never waits.
+    pub(crate) fn record(&self, shared: &SharedRef, recorded: Recorded) {
+        if !self.try_record(shared, recorded) {
+            let mut waiting = self.waiting.lock();
+            if waiting.len() < WAITING_SIGNALS_MAX {
+                waiting.push_back(recorded);
+            } else {
+                metrics::counter!("swipeline_item_signals_dropped_total").increment(1);
+            }
+        }
+    }
+
+    /// Shows a reading to rankers.
+    pub(crate) fn publish(&self, world: &World, row: Row, reading: ItemReading) {
+        // A row beyond the board keeps the prior; the board's bound is the catalogue's practical bound.
+        let _ = world.board.publish(row, &reading);
+        self.readings.insert(row, reading);
+    }
+
+    /// The item is gone: nothing of it is shown any more.
+    pub(crate) fn remove(&self, world: &World, row: Row) {
+        self.actors.remove(&row);
+        self.readings.remove(&row);
+        world.board.clear(row);
+    }
+
+    /// The actor is about to stop.
+    pub(crate) fn forget_actor(&self, row: Row) {
+        self.actors.remove(&row);
+    }
+
+    /// How many items have an actor.
+    pub(crate) fn len(&self) -> usize {
+        self.actors.len()
+    }
+
+    /// Delivers what waited, lets all actors publish again, and makes the trending lists.
+    pub(crate) fn tick(&self, shared: &SharedRef) {
+        self.deliver_waiting(shared);
+        let actors: Vec<Addr<ItemActor>> = self.actors.iter().map(|entry| entry.value().clone()).collect();
+        for actor in actors {
+            // An actor whose mailbox is full publishes with its next signal anyway.
+            let _ = actor.try_send(ItemTick);
+        }
+    }
+
+    /// Makes the trending lists from the last readings.
+    pub(crate) fn refresh_trending(&self, world: &World) {
+        let params = world.params.load();
+        let snapshot = world.catalogue.load();
+        let mut builder = TrendingBuilder::new(clock::now(), &params.popularity);
+        for reading in &self.readings {
+            if let Some(entry) = snapshot.entry(*reading.key()).filter(|entry| !entry.item.hidden) {
+                builder.add(*reading.key(), &entry.categories, reading.value());
+            }
+        }
+        world.trending.store(std::sync::Arc::new(builder.build()));
+    }
+
+    /// The changed statistics of all items as snapshot rows.
+    pub(crate) async fn snapshots(&self) -> Vec<SnapshotOp> {
+        let actors: Vec<(Row, Addr<ItemActor>)> = self
+            .actors
+            .iter()
+            .map(|entry| (*entry.key(), entry.value().clone()))
+            .collect();
+        let mut rows = Vec::new();
+        for batch in actors.chunks(SNAPSHOTS_AT_A_TIME) {
+            let asked = batch.iter().map(|(row, actor)| {
+                let answer = actor.send(ItemSnapshot);
+                async move { (*row, answer.await) }
+            });
+            for (row, answer) in futures_util::future::join_all(asked).await {
+                if let Ok(Some(value)) = answer {
+                    rows.push(SnapshotOp::Put {
+                        tree: Tree::ItemStats,
+                        key: row.to_be_bytes().to_vec(),
+                        value,
+                    });
+                }
+            }
+        }
+        rows
+    }
+
+    fn deliver_waiting(&self, shared: &SharedRef) {
+        let batch = std::mem::take(&mut *self.waiting.lock());
+        for recorded in batch {
+            self.record(shared, recorded);
+        }
+    }
+
+    fn try_record(&self, shared: &SharedRef, recorded: Recorded) -> bool {
+        let row = recorded.row;
+        for _ in 0..2 {
+            let actor = self
+                .actors
+                .get(&row)
+                .map(|actor| actor.clone())
+                .unwrap_or_else(|| self.start(shared, row));
+            match actor.try_send(RecordSignal(recorded)) {
+                Ok(()) => return true,
+                Err(SendError::Full(_)) => return false,
+                // It has just stopped (or died): a new one is started from the snapshot.
+                Err(SendError::Closed(_)) => {
+                    self.actors.remove(&row);
+                }
+            }
+        }
+        false
+    }
+
+    fn start(&self, shared: &SharedRef, row: Row) -> Addr<ItemActor> {
+        let entry = self.actors.entry(row);
+        entry
+            .or_insert_with(|| {
+                let shared_inside = shared.clone();
+                ItemActor::start_in_arbiter(shared.arbiter(u64::from(row)), move |_| {
+                    let stats = stored_stats(&shared_inside, row);
+                    ItemActor::new(row, stats, shared_inside)
+                })
+            })
+            .clone()
+    }
+}
+
+/// The statistics of an item as they were stored; empty ones when there are none or they are damaged.
+fn stored_stats(shared: &SharedRef, row: Row) -> ItemStats {
+    match shared.storage.snapshots.get(Tree::ItemStats, &row.to_be_bytes()) {
+        Ok(Some(bytes)) => crate::records::decode_bytes(&bytes).unwrap_or_else(|error| {
+            crate::shared::report_damage("item statistics", &error);
+            ItemStats::default()
+        }),
+        Ok(None) => ItemStats::default(),
+        Err(error) => {
+            crate::shared::report_damage("item statistics", &error);
+            ItemStats::default()
+        }
+    }
+}
+
+/// Statistics that are being brought up to date from the journal at a start.
+#[derive(Default)]
+pub(crate) struct ReplayedItems {
+    stats: rustc_hash::FxHashMap<Row, ItemStats>,
+}
+
+impl ReplayedItems {
+    /// Takes a signal of a journal record, unless the stored statistics include it.
+    pub(crate) fn record(&mut self, shared: &SharedRef, recorded: &Recorded) {
+        let stats = self
+            .stats
+            .entry(recorded.row)
+            .or_insert_with(|| stored_stats(shared, recorded.row));
+        if recorded.sequence > stats.last_sequence {
+            record(stats, recorded, shared);
+        }
+    }
+
+    /// The changed statistics as snapshot rows.
+    pub(crate) fn into_rows(self) -> Vec<SnapshotOp> {
+        let row = |(row, stats): (Row, ItemStats)| SnapshotOp::Put {
+            tree: Tree::ItemStats,
+            key: row.to_be_bytes().to_vec(),
+            value: crate::records::encode(&stats),
+        };
+        self.stats.into_iter().map(row).collect()
+    }
+}
+
+/// Publishes the reading of every stored item, so that rankers know popularity from the first request on.
+pub(crate) fn publish_stored(shared: &SharedRef) -> Result<(), swipeline_storage::SnapshotError> {
+    let params = shared.world.params.load();
+    let now = clock::now();
+    let report = shared.storage.snapshots.for_each(Tree::ItemStats, &mut |key, value| {
+        let row = <[u8; 4]>::try_from(key).map(Row::from_be_bytes);
+        match (row, crate::records::decode_bytes::<ItemStats>(value)) {
+            (Ok(row), Ok(mut stats)) if shared.world.catalogue.load().entry(row).is_some() => {
+                stats.expire(now);
+                shared
+                    .items
+                    .publish(&shared.world, row, stats.reading(now, &params.popularity));
+            }
+            (Ok(_), Ok(_)) => {}
+            (Err(_), _) => crate::shared::report_damage("item statistics", &"a key that is no row"),
+            (_, Err(error)) => crate::shared::report_damage("item statistics", &error),
+        }
+        ControlFlow::Continue(())
+    })?;
+    if report.damaged_total > 0 {
+        crate::shared::report_damage("item statistics", &format!("{} damaged rows", report.damaged_total));
+    }
+    Ok(())
+}

@@ -1,0 +1,24 @@
+//! The actors of Swipeline and the one handle to them, [`Engine`].
+//!
+//! Owns: who owns which state, in which order an event changes it, passivation and recovery.
+//! Must not know frames, status codes or the storage backend.
+
+mod api;
+mod clock;
+mod effects;
+mod engine;
+mod items;
+mod outbox;
+mod pipeline_metrics;
+mod records;
+mod recovery;
+mod service;
+mod session;
+mod shared;
+
+pub use api::{
+    Checkpoint, EngineConfig, EngineError, FeedRequest, IngestReply, ModelDescription, ParamsDocument, PopularQuery,
+    RankQuery, Readiness, StatsWindow, Window,
+};
+pub use engine::{Engine, SocketHandle};
+pub use outbox::{CloseReason, Outgoing, PushedFeed, SocketOutbox};

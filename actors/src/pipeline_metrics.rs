@@ -1,0 +1,100 @@
+//! What the engine counts about the pipeline.
+//!
+//! Handles are made once per thread: a look-up by name and labels on every swipe would cost as much as a stage.
+
+use metrics::{Counter, Histogram};
+use swipeline_models::pipeline::{Refill, Slate, Stage};
+use swipeline_models::recall::{Channel, Filter};
+
+const NS_PER_S: f64 = 1e9;
+
+/// The handles of one thread.
+pub(crate) struct PipelineMetrics {
+    stages: Vec<Histogram>,
+    channel_seconds: Vec<Histogram>,
+    recalled: Vec<Counter>,
+    kept: Vec<Counter>,
+    on_slate: Vec<Counter>,
+    /// By channel and filter.
+    filtered: Vec<Vec<Counter>>,
+    refills: [Counter; 3],
+    feeds: Counter,
+    items: Counter,
+}
+
+thread_local! {
+    static METRICS: PipelineMetrics = PipelineMetrics::new();
+}
+
+impl PipelineMetrics {
+    fn new() -> Self {
+        let of_channels = |name: &'static str| -> Vec<Counter> {
+            Channel::ALL
+                .into_iter()
+                .map(|channel| metrics::counter!(name, "channel" => channel.name()))
+                .collect()
+        };
+        let filtered = |channel: Channel| -> Vec<Counter> {
+            let counter = |filter: Filter| metrics::counter!("swipeline_channel_filtered_total", "channel" => channel.name(), "filter" => filter.name());
+            Filter::ALL.into_iter().map(counter).collect()
+        };
+        Self {
+            stages: Stage::ALL
+                .into_iter()
+                .map(|stage| metrics::histogram!("swipeline_stage_seconds", "stage" => stage.name()))
+                .collect(),
+            channel_seconds: Channel::ALL
+                .into_iter()
+                .map(|channel| metrics::histogram!("swipeline_channel_seconds", "channel" => channel.name()))
+                .collect(),
+            recalled: of_channels("swipeline_channel_recalled_total"),
+            kept: of_channels("swipeline_channel_kept_total"),
+            on_slate: of_channels("swipeline_channel_on_slate_total"),
+            filtered: Channel::ALL.into_iter().map(filtered).collect(),
+            refills: ["none", "live", "full"].map(|kind| metrics::counter!("swipeline_refills_total", "kind" => kind)),
+            feeds: metrics::counter!("swipeline_feeds_total"),
+            items: metrics::counter!("swipeline_feed_items_total"),
+        }
+    }
+
+    /// Counts what a run of the pipeline did.
+    pub(crate) fn record(slate: &Slate) {
+        METRICS.with(|handles| handles.count(slate));
+    }
+
+    fn count(&self, slate: &Slate) {
+        let report = &slate.report;
+        self.feeds.increment(1);
+        self.items.increment(slate.items.len() as u64);
+        for (histogram, ns) in self.stages.iter().zip(report.stage_ns) {
+            histogram.record(ns as f64 / NS_PER_S);
+        }
+        let refill = match report.refill {
+            Refill::None => 0,
+            Refill::Live => 1,
+            Refill::Full => 2,
+        };
+        self.refills[refill].increment(1);
+        for place in 0..Channel::ALL.len() {
+            let channel = &report.channels[place];
+            if channel.asked {
+                self.channel_seconds[place].record(channel.took_ns as f64 / NS_PER_S);
+                self.recalled[place].increment(u64::from(channel.recalled));
+                let filtered = self.filtered[place]
+                    .iter()
+                    .zip(channel.filtered)
+                    .filter(|(_, count)| *count > 0);
+                filtered.for_each(|(counter, count)| counter.increment(u64::from(count)));
+            }
+            if report.kept[place] > 0 {
+                self.kept[place].increment(u64::from(report.kept[place]));
+            }
+            if report.on_slate[place] > 0 {
+                self.on_slate[place].increment(u64::from(report.on_slate[place]));
+            }
+        }
+        if let Some(degraded) = slate.degraded {
+            metrics::counter!("swipeline_degraded_total", "reason" => degraded.name()).increment(1);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! What stands in the journal: versioned records in MessagePack.
+//!
+//! Owns kinds, versions and encodings. A record of a kind or version that is not known is reported, never guessed at.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use swipeline_models::event::{ContextValue, Event, Signal};
+use swipeline_models::ids::{EventId, ItemId, Row, UserId};
+use swipeline_models::time::TimestampMs;
+use swipeline_models::wire::{ItemDto, UserDto};
+use swipeline_storage::{Journal, JournalError, NewRecord, Record, Seq, partition_of};
+
+/// The version of all encodings below.
+const VERSION: u8 = 1;
+/// The deepest nesting that is read.
+const DEPTH_MAX: usize = 16;
+
+const KIND_EVENTS: u8 = 1;
+const KIND_SHOWN: u8 = 2;
+const KIND_USER: u8 = 3;
+const KIND_ITEMS: u8 = 4;
+const KIND_ITEM_DELETED: u8 = 5;
+
+/// One event within a record; fields in this order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct EventRecord {
+    /// The client's name for it.
+    pub event_id: Option<String>,
+    /// The item's id, so that an export needs nothing else.
+    pub item_id: String,
+    /// The item's row.
+    pub row: Row,
+    /// The signal's number.
+    pub signal: u8,
+    /// When, in milliseconds since 1970-01-01 UTC.
+    pub at: i64,
+    /// How long it was watched, in milliseconds.
+    pub watch_ms: Option<u32>,
+    /// Where it stood.
+    pub position: Option<u32>,
+    /// In which feed.
+    pub request_id: Option<String>,
+    /// Anything else.
+    pub context: BTreeMap<String, ContextValue>,
+}
+
+/// A record, read back or about to be written.
+#[derive(Debug, Clone, PartialEq)]
+pub enum JournalEntry {
+    /// Events of one user that counted.
+    Events {
+        /// Whose.
+        user: UserId,
+        /// In the order in which they counted.
+        events: Vec<EventRecord>,
+    },
+    /// Items that one user was shown (`seen`, or served by REST).
+    Shown {
+        /// Who.
+        user: UserId,
+        /// When.
+        at: TimestampMs,
+        /// Which, by row and hash of the id.
+        items: Vec<(Row, u64)>,
+    },
+    /// What the outside said about a user.
+    User(Box<UserDto>),
+    /// Items that were put, with their rows.
+    Items(Vec<(Row, ItemDto)>),
+    /// An item that was deleted.
+    ItemDeleted {
+        /// Which.
+        id: ItemId,
+        /// From which row.
+        row: Row,
+    },
+}
+
+/// Why a record cannot be read.
+#[derive(Debug, thiserror::Error)]
+pub enum RecordError {
+    /// Written by a newer program, or not by this one.
+    #[error("unknown record kind {kind} version {version}")]
+    Unknown {
+        /// Its kind.
+        kind: u8,
+        /// Its version.
+        version: u8,
+    },
+    /// The payload is not what the kind says.
+    #[error("unreadable record of kind {kind}: {detail}")]
+    Malformed {
+        /// Its kind.
+        kind: u8,
+        /// What is wrong.
+        detail: String,
+    },
+}
+
+impl EventRecord {
+    /// The record of an event on the item in `row`.
+    #[must_use]
+    pub fn of(event: &Event, row: Row) -> Self {
+        Self {
+            event_id: event.event_id.as_ref().map(|id| id.as_str().to_owned()),
+            item_id: event.item.as_str().to_owned(),
+            row,
+            signal: event.signal as u8,
+            at: event.at.0,
+            watch_ms: event.watch_ms,
+            position: event.position,
+            request_id: event.request_id.clone(),
+            context: event.context.clone(),
+        }
+    }
+
+    /// The event; `None` when the record holds ids or signals that are none.
+    #[must_use]
+    pub fn event(&self, user: &UserId) -> Option<Event> {
+        Some(Event {
+            event_id: self.event_id.as_deref().and_then(|id| EventId::new(id).ok()),
+            user: user.clone(),
+            item: ItemId::new(&self.item_id).ok()?,
+            signal: Signal::from_number(self.signal)?,
+            at: TimestampMs(self.at),
+            watch_ms: self.watch_ms,
+            position: self.position,
+            request_id: self.request_id.clone(),
+            context: self.context.clone(),
+        })
+    }
+}
+
+impl JournalEntry {
+    /// Appends the entry. It is durable only when the journal has committed the returned number.
+    ///
+    /// # Errors
+    /// Those of the journal; nothing was appended then.
+    pub fn append(&self, journal: &dyn Journal) -> Result<Seq, JournalError> {
+        let (kind, key, payload) = match self {
+            JournalEntry::Events { user, events } => (KIND_EVENTS, user.as_str(), encode(&(user, events))),
+            JournalEntry::Shown { user, at, items } => (KIND_SHOWN, user.as_str(), encode(&(user, at, items))),
+            JournalEntry::User(user) => (KIND_USER, user.id.as_str(), encode_named(user)),
+            JournalEntry::Items(items) => (
+                KIND_ITEMS,
+                items.first().map_or("", |(_, item)| item.id.as_str()),
+                encode_named(items),
+            ),
+            JournalEntry::ItemDeleted { id, row } => (KIND_ITEM_DELETED, id.as_str(), encode(&(id, row))),
+        };
+        journal.append(NewRecord {
+            kind,
+            version: VERSION,
+            partition: partition_of(key),
+            payload: &payload,
+        })
+    }
+
+    /// Reads a record.
+    ///
+    /// # Errors
+    /// When it is of an unknown kind or version, or does not hold what its kind says.
+    pub fn read(record: &Record) -> Result<Self, RecordError> {
+        let kind = record.kind;
+        if record.version != VERSION {
+            return Err(RecordError::Unknown {
+                kind,
+                version: record.version,
+            });
+        }
+        let payload = record.payload.as_slice();
+        Ok(match kind {
+            KIND_EVENTS => {
+                let (user, events) = decode(kind, payload)?;
+                JournalEntry::Events { user, events }
+            }
+            KIND_SHOWN => {
+                let (user, at, items) = decode(kind, payload)?;
+                JournalEntry::Shown { user, at, items }
+            }
+            KIND_USER => JournalEntry::User(Box::new(decode(kind, payload)?)),
+            KIND_ITEMS => JournalEntry::Items(decode(kind, payload)?),
+            KIND_ITEM_DELETED => {
+                let (id, row) = decode(kind, payload)?;
+                JournalEntry::ItemDeleted { id, row }
+            }
+            kind => {
+                return Err(RecordError::Unknown {
+                    kind,
+                    version: record.version,
+                });
+            }
+        })
+    }
+
+    /// The user that the entry is about, if it is about one.
+    #[must_use]
+    pub fn user(&self) -> Option<&str> {
+        match self {
+            JournalEntry::Events { user, .. } | JournalEntry::Shown { user, .. } => Some(user.as_str()),
+            JournalEntry::User(user) => Some(&user.id),
+            JournalEntry::Items(_) | JournalEntry::ItemDeleted { .. } => None,
+        }
+    }
+}
+
+/// Encodes a value for the journal or a snapshot. Our own types always encode.
+pub(crate) fn encode<T: Serialize>(value: &T) -> Vec<u8> {
+    rmp_serde::to_vec(value).unwrap_or_default()
+}
+
+/// [`encode`] with field names, for types whose fields may be left out.
+pub(crate) fn encode_named<T: Serialize>(value: &T) -> Vec<u8> {
+    rmp_serde::to_vec_named(value).unwrap_or_default()
+}
+
+/// Decodes what [`encode`] or [`encode_named`] wrote.
+pub(crate) fn decode_bytes<'de, T: Deserialize<'de>>(bytes: &'de [u8]) -> Result<T, rmp_serde::decode::Error> {
+    let mut reader = rmp_serde::Deserializer::from_read_ref(bytes);
+    reader.set_max_depth(DEPTH_MAX);
+    T::deserialize(&mut reader)
+}
+
+fn decode<'de, T: Deserialize<'de>>(kind: u8, payload: &'de [u8]) -> Result<T, RecordError> {
+    decode_bytes(payload).map_err(|error| RecordError::Malformed {
+        kind,
+        detail: error.to_string(),
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use swipeline_storage::journal::MemoryJournal;
+    use swipeline_storage::{Partition, ReadItem};
+
+    fn round_trip(entry: &JournalEntry) -> JournalEntry {
+        let journal = MemoryJournal::default();
+        entry.append(&journal).expect("appended");
+        journal.flush().expect("flushed");
+        match journal
+            .read_from(Seq::FIRST)
+            .expect("readable")
+            .next()
+            .expect("one record")
+        {
+            ReadItem::Record(record) => JournalEntry::read(&record).expect("reads"),
+            ReadItem::Damaged(damage) => panic!("damaged: {damage:?}"),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn every_event_comes_back(
+            event_id in proptest::option::of("[a-z]{1,10}"),
+            signal in 0u8..12,
+            at in 0i64..1 << 40,
+            watch_ms in proptest::option::of(0u32..100_000),
+        ) {
+            let record = EventRecord {
+                event_id, item_id: "v1".to_owned(), row: 7, signal, at, watch_ms,
+                position: None, request_id: Some("r".to_owned()),
+                context: BTreeMap::from([("k".to_owned(), ContextValue::Number(0.5))]),
+            };
+            let entry = JournalEntry::Events { user: UserId::new("u").expect("id"), events: vec![record] };
+            prop_assert_eq!(round_trip(&entry), entry);
+        }
+
+        #[test]
+        fn garbage_is_an_error(kind in 0u8..10, payload in proptest::collection::vec(any::<u8>(), 0..64)) {
+            let record = Record { seq: Seq(1), kind, version: VERSION, partition: Partition(0), payload };
+            let _ = JournalEntry::read(&record);
+        }
+    }
+
+    #[test]
+    fn items_and_users_come_back() {
+        let item = ItemDto {
+            id: "v1".to_owned(),
+            embedding: Some(vec![0.5, 1.0]),
+            ..ItemDto::default()
+        };
+        let items = JournalEntry::Items(vec![(3, item)]);
+        assert_eq!(round_trip(&items), items);
+        let user = UserDto {
+            id: "u".to_owned(),
+            tags: Some(vec!["cats".to_owned()]),
+            ..UserDto::default()
+        };
+        let user = JournalEntry::User(Box::new(user));
+        assert_eq!(round_trip(&user), user);
+    }
+}

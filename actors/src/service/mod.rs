@@ -1,0 +1,13 @@
+//! Services: what happens beside the swipes. Each is one file with one duty.
+
+mod catalogue;
+mod checkpoint;
+mod forget;
+mod params;
+mod trends;
+
+pub(crate) use catalogue::{CatalogueDirty, apply_changes, load as load_catalogue, replay_deletion, replay_items};
+pub(crate) use checkpoint::{META_KEYS, checkpoint, load_collaborative, run_checkpoints};
+pub(crate) use forget::forget_user;
+pub(crate) use params::ParamsService;
+pub(crate) use trends::run_trends;

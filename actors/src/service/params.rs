@@ -1,0 +1,199 @@
+//! The `params` document in force, its history, and the way back.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use swipeline_models::params::{Params, merge_patch, parse};
+use swipeline_storage::{SnapshotOp, Tree};
+
+use crate::api::{EngineError, ParamsDocument};
+use crate::clock;
+use crate::shared::Shared;
+
+/// How many versions can be gone back to.
+pub(crate) const PARAMS_HISTORY_MAX: usize = 100;
+const KEY: &[u8] = b"history";
+
+/// Versions of the document, the newest last.
+pub(crate) struct ParamsService {
+    current: ArcSwap<ParamsDocument>,
+    history: Mutex<VecDeque<Arc<ParamsDocument>>>,
+}
+
+/// A version as it is stored.
+#[derive(Serialize, Deserialize)]
+struct Stored {
+    version: u64,
+    changed_at: i64,
+    changed_by: String,
+    document: String,
+}
+
+impl Default for ParamsService {
+    fn default() -> Self {
+        let first = Arc::new(ParamsDocument {
+            version: 1,
+            changed_at: 0,
+            changed_by: "default".to_owned(),
+            params: Arc::new(Params::default()),
+        });
+        Self {
+            current: ArcSwap::from(first.clone()),
+            history: Mutex::new(VecDeque::from([first])),
+        }
+    }
+}
+
+impl ParamsService {
+    /// The document in force.
+    pub(crate) fn current(&self) -> Arc<ParamsDocument> {
+        self.current.load_full()
+    }
+
+    /// All versions that can be gone back to, the newest first.
+    pub(crate) fn history(&self) -> Vec<Arc<ParamsDocument>> {
+        self.history.lock().iter().rev().cloned().collect()
+    }
+
+    /// Takes up the versions that were stored. A version that this program cannot read any more is reported and left
+    /// out; the newest readable one comes into force.
+    pub(crate) fn restore(&self, shared: &Shared) {
+        let stored = match shared.storage.snapshots.get(Tree::Params, KEY) {
+            Ok(Some(bytes)) => crate::records::decode_bytes::<Vec<Stored>>(&bytes).map_err(|error| error.to_string()),
+            Ok(None) => return,
+            Err(error) => Err(error.to_string()),
+        };
+        let stored = match stored {
+            Ok(stored) => stored,
+            Err(error) => return crate::shared::report_damage("params", &error),
+        };
+        let mut history = self.history.lock();
+        for version in stored {
+            match read(version) {
+                Ok(document) => history.push_back(Arc::new(document)),
+                Err(error) => crate::shared::report_damage("params", &error),
+            }
+        }
+        if let Some(newest) = history.back() {
+            shared.world.params.store(newest.params.clone());
+            self.current.store(newest.clone());
+        }
+        // The built-in version 1 stands first unless the stored history has its own.
+        if history.iter().filter(|document| document.version == 1).count() > 1 {
+            history.pop_front();
+        }
+    }
+
+    /// Puts a new version into force, durably.
+    pub(crate) fn put(
+        &self,
+        shared: &Shared,
+        document: Value,
+        changed_by: &str,
+    ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let params = parse(document).map_err(EngineError::InvalidMany)?;
+        self.install(shared, Arc::new(params), changed_by)
+    }
+
+    /// Changes some keys of the document in force (RFC 7396).
+    pub(crate) fn patch(
+        &self,
+        shared: &Shared,
+        patch: &Value,
+        changed_by: &str,
+    ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let mut document = serde_json::to_value(&*self.current().params)
+            .map_err(|error| EngineError::Unavailable(error.to_string()))?;
+        merge_patch(&mut document, patch);
+        self.put(shared, document, changed_by)
+    }
+
+    /// Makes an earlier version the newest again.
+    pub(crate) fn roll_back(
+        &self,
+        shared: &Shared,
+        version: u64,
+        changed_by: &str,
+    ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let earlier = self
+            .history
+            .lock()
+            .iter()
+            .find(|document| document.version == version)
+            .cloned();
+        let earlier = earlier.ok_or_else(|| EngineError::NotFound(format!("version {version} of the params")))?;
+        self.install(shared, earlier.params.clone(), changed_by)
+    }
+
+    fn install(
+        &self,
+        shared: &Shared,
+        params: Arc<Params>,
+        changed_by: &str,
+    ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let mut history = self.history.lock();
+        let version = history.back().map_or(1, |newest| newest.version + 1);
+        let document = Arc::new(ParamsDocument {
+            version,
+            changed_at: clock::now().0,
+            changed_by: changed_by.to_owned(),
+            params: params.clone(),
+        });
+        history.push_back(document.clone());
+        while history.len() > PARAMS_HISTORY_MAX {
+            history.pop_front();
+        }
+        let stored: Vec<Stored> = history.iter().map(|document| store(document)).collect();
+        let row = SnapshotOp::Put {
+            tree: Tree::Params,
+            key: KEY.to_vec(),
+            value: crate::records::encode(&stored),
+        };
+        let written = shared
+            .storage
+            .snapshots
+            .apply(vec![row])
+            .and_then(|()| shared.storage.snapshots.flush());
+        if let Err(error) = written {
+            history.pop_back();
+            return Err(EngineError::Unavailable(format!(
+                "the params could not be stored: {error}"
+            )));
+        }
+        shared.world.params.store(params);
+        self.current.store(document.clone());
+        tracing::info!(version, changed_by, "params changed");
+        Ok(document)
+    }
+}
+
+fn store(document: &ParamsDocument) -> Stored {
+    Stored {
+        version: document.version,
+        changed_at: document.changed_at,
+        changed_by: document.changed_by.clone(),
+        document: serde_json::to_string(&*document.params).unwrap_or_default(),
+    }
+}
+
+fn read(stored: Stored) -> Result<ParamsDocument, String> {
+    let document: Value = serde_json::from_str(&stored.document).map_err(|error| error.to_string())?;
+    let params = parse(document).map_err(|errors| {
+        let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();
+        format!(
+            "version {} is not valid any more: {}",
+            stored.version,
+            fields.join(", ")
+        )
+    })?;
+    Ok(ParamsDocument {
+        version: stored.version,
+        changed_at: stored.changed_at,
+        changed_by: stored.changed_by,
+        params: Arc::new(params),
+    })
+}

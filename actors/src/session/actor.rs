@@ -1,0 +1,202 @@
+//! The actor of one viewer: owns the state, orders what happens to it.
+
+use std::cell::RefCell;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
+use swipeline_models::ids::{UserId, Word};
+use swipeline_models::pipeline::Scratch;
+use swipeline_models::recall::Pool;
+use swipeline_models::session::{RateBudget, SessionState, profile_of};
+use swipeline_models::wire::{UserDto, UserProfileDto};
+
+use super::messages::*;
+use super::registry::Activity;
+use super::sockets::Sockets;
+use super::store::{session_row, stored_session};
+use crate::api::EngineError;
+use crate::clock;
+use crate::outbox::CloseReason;
+use crate::records::JournalEntry;
+use crate::shared::{SharedRef, journal_error, report_damage};
+
+/// How many messages wait for one session; beyond that it is overloaded.
+const MAILBOX_MESSAGES_MAX: usize = 256;
+
+thread_local! {
+    /// One per arbiter: sessions of a thread run one after the other.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+/// The actor of one viewer.
+pub(crate) struct SessionActor {
+    pub(super) shared: SharedRef,
+    pub(super) state: SessionState,
+    pub(super) pool: Pool,
+    pub(super) sockets: Sockets,
+    pub(super) settings: SessionSettings,
+    pub(super) rate: RateBudget,
+    pub(super) activity: Arc<Activity>,
+}
+
+/// What the clients of a session wished for with `hello`.
+#[derive(Default)]
+pub(super) struct SessionSettings {
+    /// How many items a pushed feed has.
+    pub(super) n: Option<usize>,
+    /// A feed is appended by itself when fewer unseen items are left.
+    pub(super) low_water: Option<usize>,
+    /// Where the viewer is; overrides the profile.
+    pub(super) region: Option<Word>,
+    /// Whether the last feed found nothing.
+    pub(super) is_exhausted: bool,
+}
+
+impl SessionActor {
+    /// The session as it was when it was last written down.
+    pub(super) fn restore(shared: SharedRef, user: &UserId, activity: Arc<Activity>) -> Self {
+        let state = stored_session(&shared, user);
+        metrics::counter!("swipeline_sessions_started_total").increment(1);
+        Self {
+            shared,
+            state,
+            pool: Pool::default(),
+            sockets: Sockets::default(),
+            settings: SessionSettings::default(),
+            rate: RateBudget::default(),
+            activity,
+        }
+    }
+
+    /// Lends the thread's scratch memory.
+    pub(super) fn with_scratch<T>(use_it: impl FnOnce(&mut Scratch) -> T) -> T {
+        SCRATCH.with_borrow_mut(use_it)
+    }
+
+    /// Notes that the viewer was heard of.
+    pub(super) fn touch(&mut self) {
+        let now = clock::now();
+        self.state.active_at = now;
+        self.activity.at.store(now.0, Ordering::Relaxed);
+    }
+
+    /// Notes that the state holds more than the snapshots.
+    pub(super) fn mark_dirty(&mut self, sequence: u64) {
+        self.state.journal_sequence = self.state.journal_sequence.max(sequence);
+        self.activity.is_dirty.store(true, Ordering::Release);
+    }
+
+    fn write_down(&self) -> bool {
+        match self
+            .shared
+            .storage
+            .snapshots
+            .apply(vec![session_row(&self.shared, &self.state)])
+        {
+            Ok(()) => true,
+            Err(error) => {
+                report_damage("session that could not be written", &error);
+                false
+            }
+        }
+    }
+}
+
+impl Actor for SessionActor {
+    type Context = Context<Self>;
+
+    fn started(&mut self, context: &mut Self::Context) {
+        context.set_mailbox_capacity(MAILBOX_MESSAGES_MAX);
+    }
+}
+
+impl Drop for SessionActor {
+    /// Also runs when a handler panicked: the sockets reconnect and find the session as it was acknowledged.
+    fn drop(&mut self) {
+        self.sockets.close_all(&CloseReason::SessionLost);
+        self.activity.sockets.store(0, Ordering::Relaxed);
+    }
+}
+
+impl Handler<GetProfile> for SessionActor {
+    type Result = Option<UserProfileDto>;
+
+    fn handle(&mut self, _ask: GetProfile, _context: &mut Self::Context) -> Self::Result {
+        let catalogue = self.shared.world.catalogue.load();
+        let words = self.shared.world.catalogue.words();
+        self.state
+            .is_known()
+            .then(|| profile_of(&self.state, &catalogue, words))
+    }
+}
+
+impl Handler<Describe> for SessionActor {
+    type Result = Result<u64, EngineError>;
+
+    fn handle(&mut self, Describe { user }: Describe, _context: &mut Self::Context) -> Self::Result {
+        self.touch();
+        let entry = JournalEntry::User(Box::new(UserDto::from(&user)));
+        let sequence = entry
+            .append(&*self.shared.storage.journal)
+            .map_err(|error| journal_error(&error))?;
+        self.state.describe(user, self.shared.world.catalogue.words());
+        self.pool.clear();
+        self.pool.state = Default::default();
+        self.mark_dirty(sequence.0);
+        Ok(sequence.0)
+    }
+}
+
+impl Handler<Forget> for SessionActor {
+    type Result = bool;
+
+    fn handle(&mut self, _forget: Forget, context: &mut Self::Context) -> Self::Result {
+        let was_known = self.state.is_known();
+        if let Some(key) = self.state.knn_session {
+            self.shared.world.session_knn.remove(key);
+        }
+        self.sockets.close_all(&CloseReason::UserDeleted);
+        self.state = SessionState::new(self.state.user.clone());
+        self.activity.is_dirty.store(false, Ordering::Release);
+        self.shared.sessions.remove(&self.state.user, &context.address());
+        context.stop();
+        was_known
+    }
+}
+
+impl Handler<Snapshot> for SessionActor {
+    type Result = bool;
+
+    /// Written here and not by whoever asks, so that rows of one session reach the store in the order of its states.
+    fn handle(&mut self, _snapshot: Snapshot, _context: &mut Self::Context) -> Self::Result {
+        if !self.activity.is_dirty.load(Ordering::Acquire) {
+            return true;
+        }
+        let is_written = self.write_down();
+        if is_written {
+            self.activity.is_dirty.store(false, Ordering::Release);
+        }
+        is_written
+    }
+}
+
+impl Handler<Passivate> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _passivate: Passivate, context: &mut Self::Context) {
+        let idle_ms = clock::now().since(self.state.active_at);
+        let is_used = !self.sockets.is_empty() || self.activity.in_flight.load(Ordering::Relaxed) > 0;
+        if is_used || idle_ms < self.shared.config.session_idle_ms {
+            return;
+        }
+        let is_dirty = self.activity.is_dirty.load(Ordering::Acquire);
+        if is_dirty && !self.write_down() {
+            return;
+        }
+        self.activity.is_dirty.store(false, Ordering::Release);
+        metrics::counter!("swipeline_sessions_passivated_total").increment(1);
+        self.shared.sessions.remove(&self.state.user, &context.address());
+        context.stop();
+    }
+}

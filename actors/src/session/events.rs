@@ -1,0 +1,336 @@
+//! The way of an event: duplicate? - journal - state - item, neighbours, effects.
+
+use std::time::Instant;
+
+use actix::{Context, Handler};
+use swipeline_models::collaborative::RecentItem;
+use swipeline_models::event::{Event, Signal};
+use swipeline_models::ids::{EventId, Row};
+use swipeline_models::session::{Applied, RecentAction, ServedItem, SessionState};
+use swipeline_models::wire::{CauseDto, ClientMessage, EventDto, FieldError, MessageId, Rejection, ServerMessage};
+
+use super::actor::SessionActor;
+use super::feed::PushWish;
+use super::messages::{Deliver, Ingest, Ingested, SocketId};
+use crate::api::EngineError;
+use crate::clock;
+use crate::items::Recorded;
+use crate::records::{EventRecord, JournalEntry};
+use crate::shared::{Shared, SharedRef, journal_error};
+
+/// So many strong signals of one message are answered one by one; of more only the last.
+const ANSWERED_SIGNALS_MAX: usize = 16;
+
+impl Handler<Ingest> for SessionActor {
+    type Result = Result<Ingested, EngineError>;
+
+    fn handle(&mut self, Ingest { events }: Ingest, _context: &mut Context<Self>) -> Self::Result {
+        self.touch();
+        let (ingested, counted) = self.take(events)?;
+        if !self.sockets.is_empty() {
+            self.answer(&counted, None);
+        }
+        Ok(ingested)
+    }
+}
+
+impl Handler<Deliver> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, deliver: Deliver, _context: &mut Context<Self>) {
+        self.activity
+            .in_flight
+            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.touch();
+        let Deliver {
+            socket,
+            id,
+            message,
+            received_at,
+        } = deliver;
+        let feed = self.shared.world.params.load().feed;
+        if let Err(retry_after_ms) = self
+            .rate
+            .take(clock::now(), feed.messages_per_second, feed.messages_burst)
+        {
+            let text = "too many messages".to_owned();
+            return self
+                .sockets
+                .refuse(socket, id, "rate_limited", text, Some(retry_after_ms));
+        }
+        match message {
+            ClientMessage::Events(events) => self.take_events(socket, id, events, received_at),
+            ClientMessage::Seen { seq, upto } => self.take_seen(socket, id, seq, upto),
+            ClientMessage::Feed(ask) => self.take_ask(id, &ask),
+            ClientMessage::Hello(hello) => self.greet(socket, &hello),
+            ClientMessage::Ping => {
+                if let Some(outbox) = self.sockets.get(socket) {
+                    outbox.push_message(ServerMessage::Pong {
+                        id,
+                        server_time: clock::now().0,
+                    });
+                }
+            }
+            // The connection's own business.
+            ClientMessage::Auth { .. } | ClientMessage::Pong | ClientMessage::Bye => {}
+        }
+    }
+}
+
+impl SessionActor {
+    fn take_events(&mut self, socket: SocketId, id: Option<MessageId>, events: Vec<EventDto>, received_at: Instant) {
+        let now = clock::now();
+        let mut valid = Vec::with_capacity(events.len());
+        let mut rejected = Vec::new();
+        for (index, event) in events.into_iter().enumerate() {
+            match event.into_event(Some(&self.state.user), now) {
+                Ok(event) => valid.push((index, event)),
+                Err(error) => rejected.push(Rejection::from_field(index, &error)),
+            }
+        }
+        match self.take(valid) {
+            Ok((mut ingested, counted)) => {
+                self.answer(&counted, Some(received_at));
+                rejected.append(&mut ingested.rejected);
+                rejected.sort_by_key(|rejection| rejection.index);
+                if let Some(outbox) = self.sockets.get(socket) {
+                    let Ingested {
+                        accepted,
+                        duplicates,
+                        sequence,
+                        ..
+                    } = ingested;
+                    outbox.push_ack(
+                        sequence,
+                        ServerMessage::Ack {
+                            id,
+                            accepted,
+                            duplicates,
+                            rejected,
+                            durable: true,
+                        },
+                    );
+                }
+            }
+            Err(error) => {
+                let retry_after_ms = error.retry_after_ms();
+                let code = if retry_after_ms.is_some() {
+                    "overloaded"
+                } else {
+                    "journal_failed"
+                };
+                self.sockets.refuse(socket, id, code, error.to_string(), retry_after_ms);
+            }
+        }
+    }
+
+    /// Lets events count. When the journal refuses, none of them does.
+    fn take(&mut self, events: Vec<(usize, Event)>) -> Result<(Ingested, Vec<Event>), EngineError> {
+        let mut ingested = Ingested::default();
+        let mut counted: Vec<(Event, Row)> = Vec::with_capacity(events.len());
+        for (index, event) in events {
+            let is_repeated = |id: &EventId| counted.iter().any(|(known, _)| known.event_id.as_ref() == Some(id));
+            if self.state.is_duplicate(&event) || event.event_id.as_ref().is_some_and(is_repeated) {
+                ingested.duplicates += 1;
+                continue;
+            }
+            match self.shared.world.catalogue.row(event.item.as_str()) {
+                Some(row) => counted.push((event, row)),
+                None => {
+                    let error = FieldError::new(
+                        "item_id",
+                        "unknown_item",
+                        format!("{:?} is not in the catalogue", event.item.as_str()),
+                    );
+                    ingested.rejected.push(Rejection::from_field(index, &error));
+                }
+            }
+        }
+        if counted.is_empty() {
+            return Ok((ingested, Vec::new()));
+        }
+        let records = counted
+            .iter()
+            .map(|(event, row)| EventRecord::of(event, *row))
+            .collect();
+        let entry = JournalEntry::Events {
+            user: self.state.user.clone(),
+            events: records,
+        };
+        let sequence = entry
+            .append(&*self.shared.storage.journal)
+            .map_err(|error| journal_error(&error))?
+            .0;
+        ingested.accepted = counted.len();
+        ingested.sequence = sequence;
+        for (event, row) in &counted {
+            let served = self.state.served.find(event.item.hash64()).copied();
+            if let Some(applied) = count_event(&self.shared, &mut self.state, event, *row, sequence) {
+                self.count_effects(event, &applied, served);
+            }
+        }
+        self.mark_dirty(sequence);
+        metrics::counter!("swipeline_events_total").increment(counted.len() as u64);
+        Ok((ingested, counted.into_iter().map(|(event, _)| event).collect()))
+    }
+
+    fn count_effects(&self, event: &Event, applied: &Applied, served: Option<ServedItem>) {
+        let channels = served.map(|item| item.channels).unwrap_or_default();
+        let watch_ms = event.watch_ms.unwrap_or(0);
+        self.shared
+            .effects
+            .record(event.signal, watch_ms, applied.newly_shown, channels, clock::now());
+    }
+
+    /// Pushes a fresh feed for every strong signal.
+    fn answer(&mut self, counted: &[Event], received_at: Option<Instant>) {
+        let strong: Vec<&Event> = counted.iter().filter(|event| event.signal.is_strong()).collect();
+        let first = strong.len().saturating_sub(ANSWERED_SIGNALS_MAX);
+        for event in &strong[first..] {
+            let cause = CauseDto {
+                kind: event.signal.name().into(),
+                item_id: Some(event.item.as_str().to_owned()),
+                event_id: event.event_id.as_ref().map(|id| id.as_str().to_owned()),
+            };
+            self.push(PushWish::replace(cause, received_at));
+        }
+        if strong.is_empty() && !counted.is_empty() {
+            self.top_up();
+        }
+    }
+
+    /// What the client has shown counts as shown, and as an impression.
+    fn take_seen(&mut self, socket: SocketId, id: Option<MessageId>, seq: u64, upto: Option<u32>) {
+        let passed = self.state.served.passed(seq, upto);
+        let shown = match self.show(&passed) {
+            Ok(shown) => shown,
+            Err(error) => {
+                return self
+                    .sockets
+                    .refuse(socket, id, "overloaded", error.to_string(), Some(100));
+            }
+        };
+        if let (Some(id), Some(outbox)) = (id, self.sockets.get(socket)) {
+            let sequence = self.state.journal_sequence;
+            let ack = ServerMessage::Ack {
+                id: Some(id),
+                accepted: shown,
+                duplicates: 0,
+                rejected: Vec::new(),
+                durable: true,
+            };
+            outbox.push_ack(sequence, ack);
+        }
+        self.top_up();
+    }
+
+    /// Lets items count as shown. Returns how many were not before.
+    pub(super) fn show(&mut self, items: &[ServedItem]) -> Result<usize, EngineError> {
+        let unseen: Vec<&ServedItem> = items
+            .iter()
+            .filter(|item| !self.state.exposure.contains(item.hash))
+            .collect();
+        if unseen.is_empty() {
+            return Ok(0);
+        }
+        let at = clock::now();
+        let entry = JournalEntry::Shown {
+            user: self.state.user.clone(),
+            at,
+            items: unseen.iter().map(|item| (item.row, item.hash)).collect(),
+        };
+        let sequence = entry
+            .append(&*self.shared.storage.journal)
+            .map_err(|error| journal_error(&error))?
+            .0;
+        let params = self.shared.world.params.load_full();
+        for item in &unseen {
+            count_shown(&mut self.state, item.hash, &params);
+            self.shared
+                .effects
+                .record(Signal::Impression, 0, true, item.channels, at);
+            let region = self.state.region;
+            let recorded = Recorded {
+                row: item.row,
+                signal: Signal::Impression,
+                at,
+                watch_ms: 0,
+                region,
+                sequence,
+            };
+            self.shared.items.record(&self.shared, recorded);
+        }
+        let count = unseen.len();
+        self.mark_dirty(sequence);
+        Ok(count)
+    }
+}
+
+/// One item more that the viewer was shown.
+pub(super) fn count_shown(state: &mut SessionState, hash: u64, params: &swipeline_models::params::Params) {
+    if state.show(hash, params) {
+        state.counts[Signal::Impression as usize] += 1;
+    }
+}
+
+/// Lets one event count everywhere: state, co-engagement, like sessions, and the item's actor. `None` when the item has
+/// just been deleted.
+fn count_event(
+    shared: &SharedRef,
+    state: &mut SessionState,
+    event: &Event,
+    row: Row,
+    sequence: u64,
+) -> Option<Applied> {
+    let applied = learn_event(shared, state, event, row)?;
+    let region = state.region;
+    let watch_ms = event.watch_ms.unwrap_or(0);
+    shared.items.record(
+        shared,
+        Recorded {
+            row,
+            signal: event.signal,
+            at: event.at,
+            watch_ms,
+            region,
+            sequence,
+        },
+    );
+    Some(applied)
+}
+
+/// Lets one event change the viewer's state and what is learned from viewers together.
+pub(super) fn learn_event(shared: &Shared, state: &mut SessionState, event: &Event, row: Row) -> Option<Applied> {
+    let params = shared.world.params.load();
+    let snapshot = shared.world.catalogue.load();
+    let entry = snapshot.entry(row)?;
+    state.short.fit_dimension(snapshot.dimension());
+    state.long.fit_dimension(snapshot.dimension());
+    let mut before: Vec<RecentAction> = Vec::new();
+    state.recent_positive(params.collaborative.pair_window as usize, &mut before);
+    let applied = state.apply(event, row, entry, snapshot.vector(row), &params);
+    if applied.weight > 0.0 {
+        let recent: Vec<RecentItem> = before
+            .iter()
+            .rev()
+            .filter(|action| action.row != row)
+            .map(|action| RecentItem {
+                row: action.row,
+                at: action.at,
+                weight: action.weight,
+            })
+            .collect();
+        shared
+            .world
+            .co_visits
+            .record(row, &recent, event.at, applied.weight, &params.collaborative);
+        let running = state.knn_session;
+        state.knn_session = Some(
+            shared
+                .world
+                .session_knn
+                .extend(running, row, event.at, &params.collaborative),
+        );
+    }
+    Some(applied)
+}

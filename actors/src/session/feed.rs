@@ -1,0 +1,426 @@
+//! Feeds: running the pipeline for this viewer, pushing to the sockets, answering one-shot requests.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::sync::{Arc, OnceLock};
+use std::time::Instant;
+
+use actix::{Context, Handler};
+use swipeline_models::catalogue::CatalogueSnapshot;
+use swipeline_models::ids::{ItemId, Word};
+use swipeline_models::pipeline::{Query, Slate, SlateItem, rank_items, run};
+use swipeline_models::rank::Objective;
+use swipeline_models::recall::{Channel, Filter};
+use swipeline_models::session::ServedItem;
+use swipeline_models::wire::{
+    CauseDto, ChannelExplainDto, FeedAsk, FeedDto, FeedItemDto, FeedMode, FeedPushDto, Hello, ItemDto, MessageId, Name,
+    RankReply, RankedItemDto, ServerMessage, SessionParamsDto,
+};
+
+use super::actor::SessionActor;
+use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, RankItems, SocketId};
+use crate::api::EngineError;
+use crate::clock;
+use crate::outbox::{CloseReason, PushedFeed};
+use crate::pipeline_metrics::PipelineMetrics;
+
+/// When clients shall come back after a drain, in milliseconds.
+const RECONNECT_AFTER_MS: u64 = 1_000;
+
+/// A feed that is to be pushed.
+pub(super) struct PushWish {
+    cause: CauseDto,
+    mode: FeedMode,
+    id: Option<MessageId>,
+    n: Option<usize>,
+    exclude: Vec<String>,
+    received_at: Option<Instant>,
+}
+
+impl PushWish {
+    /// In the place of everything unseen.
+    pub(super) fn replace(cause: CauseDto, received_at: Option<Instant>) -> Self {
+        Self {
+            cause,
+            mode: FeedMode::ReplaceTail,
+            id: None,
+            n: None,
+            exclude: Vec::new(),
+            received_at,
+        }
+    }
+
+    /// Behind everything that the client holds.
+    fn append(id: Option<MessageId>, ask: &FeedAsk) -> Self {
+        let FeedAsk { n, exclude } = ask.clone();
+        Self {
+            cause: plain_cause("request"),
+            mode: FeedMode::Append,
+            id,
+            n,
+            exclude,
+            received_at: None,
+        }
+    }
+}
+
+fn plain_cause(kind: &'static str) -> CauseDto {
+    CauseDto {
+        kind: Cow::Borrowed(kind),
+        item_id: None,
+        event_id: None,
+    }
+}
+
+impl Handler<Attach> for SessionActor {
+    type Result = Result<SocketId, EngineError>;
+
+    fn handle(&mut self, Attach { hello, outbox }: Attach, _context: &mut Context<Self>) -> Self::Result {
+        self.touch();
+        if self.shared.is_draining() {
+            return Err(EngineError::Unavailable("shutting down".to_owned()));
+        }
+        let socket = self.sockets.add(outbox);
+        self.activity
+            .sockets
+            .store(self.sockets.len(), std::sync::atomic::Ordering::Relaxed);
+        self.greet(socket, &hello);
+        Ok(socket)
+    }
+}
+
+impl Handler<Detach> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, Detach { socket }: Detach, _context: &mut Context<Self>) {
+        self.touch();
+        self.sockets.remove(socket);
+        self.activity
+            .sockets
+            .store(self.sockets.len(), std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Handler<ModelChanged> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _changed: ModelChanged, _context: &mut Context<Self>) {
+        if !self.sockets.is_empty() {
+            self.push(PushWish::replace(plain_cause("model"), None));
+        }
+    }
+}
+
+impl Handler<Drain> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _drain: Drain, _context: &mut Context<Self>) {
+        self.sockets.push_message(&ServerMessage::Drain {
+            reconnect_after_ms: RECONNECT_AFTER_MS,
+        });
+        self.sockets.close_all(&CloseReason::Draining);
+        self.activity.sockets.store(0, std::sync::atomic::Ordering::Relaxed);
+    }
+}
+
+impl Handler<OneShot> for SessionActor {
+    type Result = Result<(FeedDto, u64), EngineError>;
+
+    fn handle(&mut self, OneShot { request }: OneShot, _context: &mut Context<Self>) -> Self::Result {
+        self.touch();
+        let started = clock::monotonic_ns();
+        let excluded = hashes(request.exclude.iter().map(ItemId::hash64));
+        let region = self.region_of(request.region.as_deref());
+        let (slate, snapshot) = self.make_slate(request.n, region, &excluded, request.explain);
+        let mut sequence = 0;
+        if !request.explicit_impressions {
+            self.show(&served_items(&slate, &snapshot))?;
+            sequence = self.state.journal_sequence;
+        }
+        let feed = FeedDto {
+            request_id: new_request_id(),
+            user_id: self.state.user.as_str().to_owned(),
+            items: feed_items(&slate, &snapshot),
+            cause: Cow::Borrowed("request"),
+            variant: None,
+            degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
+            generated_at: clock::now().0,
+            took_us: elapsed_us(started),
+            channels: request.explain.then(|| channel_reports(&slate)),
+        };
+        Ok((feed, sequence))
+    }
+}
+
+impl Handler<RankItems> for SessionActor {
+    type Result = Result<RankReply, EngineError>;
+
+    fn handle(&mut self, RankItems { query }: RankItems, _context: &mut Context<Self>) -> Self::Result {
+        self.touch();
+        let catalogue = &self.shared.world.catalogue;
+        let mut unknown = Vec::new();
+        let mut known = Vec::new();
+        for item in &query.items {
+            match catalogue.row(item.as_str()) {
+                Some(row) => known.push((row, item.as_str().to_owned())),
+                None => unknown.push(item.as_str().to_owned()),
+            }
+        }
+        let rows: Vec<u32> = known.iter().map(|(row, _)| *row).collect();
+        let region = self.region_of(query.region.as_deref());
+        let ask = self.query(rows.len(), region, &[], false);
+        let mut items = Self::with_scratch(|scratch| {
+            let ranked = rank_items(&self.shared.world, &self.state, &rows, &ask, scratch)
+                .map_err(|error| EngineError::Unavailable(error.to_string()))?;
+            Ok::<_, EngineError>(
+                known
+                    .into_iter()
+                    .enumerate()
+                    .map(|(place, (_, item_id))| RankedItemDto {
+                        item_id,
+                        score: ranked.fused[place],
+                        objectives: objectives(&ranked.objectives[place]),
+                    })
+                    .collect::<Vec<_>>(),
+            )
+        })?;
+        items.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.item_id.cmp(&b.item_id)));
+        items.truncate(query.n.unwrap_or(usize::MAX));
+        Ok(RankReply { items, unknown })
+    }
+}
+
+impl SessionActor {
+    /// Welcomes a socket and sends the first feed. All sockets get that feed: they share one tail.
+    pub(super) fn greet(&mut self, socket: SocketId, hello: &Hello) {
+        let params = self.shared.params.current();
+        let feed = params.params.feed;
+        self.settings.n = hello.n.or(self.settings.n);
+        self.settings.low_water = hello.low_water.or(self.settings.low_water);
+        if let Some(region) = &hello.region {
+            self.settings.region = self.shared.world.catalogue.words().regions.get(region);
+        }
+        let epoch = self.shared.storage.ownership.epoch();
+        let session = self.session_id();
+        let recovered = hello.resume.as_ref().is_some_and(|resume| {
+            resume.session == session && resume.epoch == epoch && resume.seq <= self.state.feed_seq
+        });
+        if let Some(outbox) = self.sockets.get(socket) {
+            outbox.push_message(ServerMessage::Welcome {
+                session,
+                user_id: self.state.user.as_str().to_owned(),
+                epoch,
+                seq: self.state.feed_seq,
+                recovered,
+                ping_ms: self.shared.config.ping_ms,
+                server_time: clock::now().0,
+                params: SessionParamsDto {
+                    n: self.settings.n.unwrap_or(feed.n as usize),
+                    low_water: self.settings.low_water.unwrap_or(feed.low_water as usize),
+                    params_version: params.version,
+                },
+            });
+        }
+        self.push(PushWish::replace(plain_cause("hello"), None));
+    }
+
+    /// Answers a client that asks for more.
+    pub(super) fn take_ask(&mut self, id: Option<MessageId>, ask: &FeedAsk) {
+        self.push(PushWish::append(id, ask));
+    }
+
+    /// Appends a feed when the client is about to run out of unseen items.
+    pub(super) fn top_up(&mut self) {
+        if self.sockets.is_empty() {
+            return;
+        }
+        let low_water = self
+            .settings
+            .low_water
+            .unwrap_or(self.shared.world.params.load().feed.low_water as usize);
+        let unseen = self
+            .state
+            .served
+            .tail()
+            .filter(|item| !self.state.exposure.contains(item.hash))
+            .count();
+        // An append that found nothing is not repeated before something changes.
+        if unseen < low_water && !self.settings.is_exhausted {
+            self.push(PushWish::append(None, &FeedAsk::default()));
+        }
+    }
+
+    /// Makes a feed and pushes it to all sockets.
+    pub(super) fn push(&mut self, wish: PushWish) {
+        if self.sockets.is_empty() {
+            return;
+        }
+        let started = clock::monotonic_ns();
+        let by_client = wish
+            .exclude
+            .iter()
+            .filter_map(|id| ItemId::new(id).ok())
+            .map(|id| id.hash64());
+        let held = self
+            .state
+            .served
+            .tail()
+            .filter(|_| wish.mode == FeedMode::Append)
+            .map(|item| item.hash);
+        let excluded = hashes(by_client.chain(held).collect::<Vec<_>>().into_iter());
+        let n = wish
+            .n
+            .or(self.settings.n)
+            .unwrap_or(self.shared.world.params.load().feed.n as usize);
+        let region = self.settings.region.or(self.state.region);
+        let (slate, snapshot) = self.make_slate(n, region, &excluded, false);
+        self.state.feed_seq += 1;
+        self.settings.is_exhausted = slate.items.is_empty();
+        self.state
+            .served
+            .push(self.state.feed_seq, wish.mode, served_items(&slate, &snapshot));
+        let feed = FeedPushDto {
+            seq: self.state.feed_seq,
+            id: wish.id,
+            request_id: new_request_id(),
+            mode: wish.mode,
+            cause: wish.cause,
+            items: feed_items(&slate, &snapshot),
+            variant: None,
+            degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
+            took_us: elapsed_us(started),
+        };
+        let pushed = PushedFeed {
+            feed,
+            event_received_at: wish.received_at,
+            json: OnceLock::new(),
+            msgpack: OnceLock::new(),
+        };
+        self.sockets.push_feed(&Arc::new(pushed));
+    }
+
+    fn make_slate(
+        &mut self,
+        n: usize,
+        region: Option<Word>,
+        excluded: &[u64],
+        explain: bool,
+    ) -> (Slate, Arc<CatalogueSnapshot>) {
+        let query = self.query(n, region, excluded, explain);
+        let world = &self.shared.world;
+        let slate = Self::with_scratch(|scratch| run(world, &self.state, &mut self.pool, &query, scratch));
+        PipelineMetrics::record(&slate);
+        (slate, Arc::clone(&self.shared.world.catalogue.load()))
+    }
+
+    fn query<'a>(&self, n: usize, region: Option<Word>, excluded: &'a [u64], explain: bool) -> Query<'a> {
+        // The seed moves with everything the viewer does, and is the same when the same state is asked again.
+        let seed = self
+            .state
+            .user
+            .hash64()
+            .wrapping_add(self.state.shown.wrapping_mul(0x9E37_79B9_7F4A_7C15))
+            .wrapping_add(self.state.signals().rotate_left(32));
+        Query {
+            n,
+            now: clock::now(),
+            seed,
+            region,
+            excluded,
+            explain,
+            clock: &clock::monotonic_ns,
+        }
+    }
+
+    fn region_of(&self, asked: Option<&str>) -> Option<Word> {
+        match asked {
+            Some(region) => self.shared.world.catalogue.words().regions.get(region),
+            None => self.state.region,
+        }
+    }
+
+    /// Names the session: the same for all sockets of a user, on every start of the server.
+    fn session_id(&self) -> String {
+        format!("{:016x}", self.state.user.hash64())
+    }
+}
+
+/// Sorted, for the membership test.
+fn hashes(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
+    let mut hashes: Vec<u64> = hashes.collect();
+    hashes.sort_unstable();
+    hashes
+}
+
+fn served_items(slate: &Slate, snapshot: &CatalogueSnapshot) -> Vec<ServedItem> {
+    let served = |item: &SlateItem| {
+        let hash = snapshot.entry(item.row)?.hash;
+        Some(ServedItem {
+            row: item.row,
+            hash,
+            channels: item.channels,
+        })
+    };
+    slate.items.iter().filter_map(served).collect()
+}
+
+fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot) -> Vec<FeedItemDto> {
+    let mut items = Vec::with_capacity(slate.items.len());
+    for item in &slate.items {
+        let Some(entry) = snapshot.entry(item.row) else {
+            continue;
+        };
+        items.push(FeedItemDto {
+            item_id: entry.item.id.as_str().to_owned(),
+            score: if item.score.is_finite() { item.score } else { f32::MIN },
+            position: u32::try_from(items.len()).unwrap_or(u32::MAX),
+            channels: item
+                .channels
+                .iter()
+                .map(|channel| Cow::Borrowed(channel.name()))
+                .collect(),
+            reason: Cow::Borrowed(item.reason.reason()),
+            explore: item.propensity.is_some(),
+            propensity: item.propensity,
+            item: Some(Arc::new(ItemDto::card(&entry.item))),
+            explain: item.explain.clone(),
+        });
+    }
+    items
+}
+
+fn objectives(row: &[f32]) -> BTreeMap<Name, f32> {
+    Objective::ALL
+        .into_iter()
+        .map(|one| (Cow::Borrowed(one.name()), row[one.index()]))
+        .collect()
+}
+
+fn channel_reports(slate: &Slate) -> BTreeMap<Name, ChannelExplainDto> {
+    let report = &slate.report;
+    let explain = |channel: Channel| {
+        let one = &report.channels[channel.number()];
+        let filtered = Filter::ALL
+            .into_iter()
+            .filter(|filter| one.filtered[*filter as usize] > 0)
+            .map(|filter| (Cow::Borrowed(filter.name()), one.filtered[filter as usize]));
+        let dto = ChannelExplainDto {
+            recalled: one.recalled,
+            filtered: filtered.collect(),
+            kept: report.kept[channel.number()],
+            on_slate: report.on_slate[channel.number()],
+            took_us: u32::try_from(one.took_ns / 1_000).unwrap_or(u32::MAX),
+            trouble: (!one.asked && channel != Channel::Backfill).then_some(Cow::Borrowed("off")),
+        };
+        (Cow::Borrowed(channel.name()), dto)
+    };
+    Channel::ALL.into_iter().map(explain).collect()
+}
+
+fn new_request_id() -> String {
+    uuid::Uuid::now_v7().simple().to_string()
+}
+
+fn elapsed_us(started_ns: u64) -> u64 {
+    (clock::monotonic_ns() - started_ns) / 1_000
+}

@@ -1,0 +1,109 @@
+//! What a session actor can be told.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use actix::Message;
+use swipeline_models::event::Event;
+use swipeline_models::user::User;
+use swipeline_models::wire::{ClientMessage, FeedDto, Hello, MessageId, RankReply, Rejection, UserProfileDto};
+
+use crate::api::{EngineError, FeedRequest, RankQuery};
+use crate::outbox::SocketOutbox;
+
+/// Names a socket within its session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(crate) struct SocketId(pub(crate) u64);
+
+/// A socket joins the session: `welcome` and a feed go into its outbox.
+#[derive(Message)]
+#[rtype(result = "Result<SocketId, EngineError>")]
+pub(crate) struct Attach {
+    pub(crate) hello: Hello,
+    pub(crate) outbox: Arc<SocketOutbox>,
+}
+
+/// A socket is gone.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Detach {
+    pub(crate) socket: SocketId,
+}
+
+/// A message came in on a socket.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Deliver {
+    pub(crate) socket: SocketId,
+    pub(crate) id: Option<MessageId>,
+    pub(crate) message: ClientMessage,
+    pub(crate) received_at: Instant,
+}
+
+/// Events that came in otherwise, each with its place in the caller's list.
+#[derive(Message)]
+#[rtype(result = "Result<Ingested, EngineError>")]
+pub(crate) struct Ingest {
+    pub(crate) events: Vec<(usize, Event)>,
+}
+
+/// What became of events.
+#[derive(Debug, Default)]
+pub(crate) struct Ingested {
+    pub(crate) accepted: usize,
+    pub(crate) duplicates: usize,
+    pub(crate) rejected: Vec<Rejection>,
+    /// The journal must be durable up to here before anybody may be told.
+    pub(crate) sequence: u64,
+}
+
+/// A one-shot feed. The reply carries the journal number to wait for.
+#[derive(Message)]
+#[rtype(result = "Result<(FeedDto, u64), EngineError>")]
+pub(crate) struct OneShot {
+    pub(crate) request: FeedRequest,
+}
+
+/// Scores for given items.
+#[derive(Message)]
+#[rtype(result = "Result<RankReply, EngineError>")]
+pub(crate) struct RankItems {
+    pub(crate) query: RankQuery,
+}
+
+/// The learned profile; `None` when nothing is known.
+#[derive(Message)]
+#[rtype(result = "Option<UserProfileDto>")]
+pub(crate) struct GetProfile;
+
+/// What the outside says about the user. The reply is the journal number to wait for.
+#[derive(Message)]
+#[rtype(result = "Result<u64, EngineError>")]
+pub(crate) struct Describe {
+    pub(crate) user: User,
+}
+
+/// Forget everything and stop. Returns whether anything was known.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct Forget;
+
+/// Write down the state if it has changed since the last time. Returns whether the snapshots hold all of it.
+#[derive(Message)]
+#[rtype(result = "bool")]
+pub(crate) struct Snapshot;
+
+/// Stop if nothing has happened for long; the state is written down before.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Passivate;
+
+/// Another ranking model serves: every socket gets a fresh feed.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct ModelChanged;
+
+/// The engine is going down: tell the sockets.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Drain;

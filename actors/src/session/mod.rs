@@ -1,0 +1,17 @@
+//! Session actors: each owns what is known about one viewer, and the viewer's sockets.
+
+mod actor;
+mod events;
+mod feed;
+mod messages;
+mod registry;
+mod replay;
+mod sockets;
+mod store;
+
+pub(crate) use actor::SessionActor;
+pub(crate) use messages::{
+    Attach, Deliver, Describe, Detach, Drain, Forget, GetProfile, Ingest, ModelChanged, OneShot, RankItems, SocketId,
+};
+pub(crate) use registry::{Activity, Registry};
+pub(crate) use replay::ReplayedSessions;

@@ -1,0 +1,198 @@
+//! Which users have a session actor, and how to reach it.
+//!
+//! Owns: starting on first contact, starting again after an actor died, passivation of idle ones, and the bound on
+//! active sessions.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+
+use actix::dev::ToEnvelope;
+use actix::{Actor, Addr, Handler, MailboxError, Message};
+use dashmap::{DashMap, DashSet};
+use rustc_hash::FxBuildHasher;
+use swipeline_models::ids::UserId;
+
+use super::actor::SessionActor;
+use super::messages::{Passivate, Snapshot};
+use crate::api::EngineError;
+use crate::clock;
+use crate::shared::SharedRef;
+
+/// How many sessions are asked for their snapshots at a time.
+const SNAPSHOTS_AT_A_TIME: usize = 64;
+
+/// A session that is active.
+pub(crate) struct ActiveSession {
+    addr: Addr<SessionActor>,
+    activity: Arc<Activity>,
+}
+
+/// What the registry may know about a session without asking it.
+#[derive(Default)]
+pub(crate) struct Activity {
+    /// When it was last heard of, in milliseconds since 1970-01-01 UTC.
+    pub(crate) at: AtomicI64,
+    /// How many sockets it has.
+    pub(crate) sockets: AtomicUsize,
+    /// Whether it holds something that the snapshots do not.
+    pub(crate) is_dirty: AtomicBool,
+    /// How many messages are on their way to it.
+    pub(crate) in_flight: AtomicUsize,
+}
+
+/// The active sessions.
+#[derive(Default)]
+pub(crate) struct Registry {
+    active: DashMap<UserId, ActiveSession, FxBuildHasher>,
+    /// Users who are being forgotten: nobody may bring their session back meanwhile.
+    forgetting: DashSet<UserId, FxBuildHasher>,
+}
+
+impl Registry {
+    /// How many sessions are active.
+    pub(crate) fn len(&self) -> usize {
+        self.active.len()
+    }
+
+    /// How many sockets all sessions have, and how many messages are on their way to sessions.
+    pub(crate) fn sockets_and_in_flight(&self) -> (usize, usize) {
+        self.active.iter().fold((0, 0), |(sockets, in_flight), session| {
+            let activity = &session.activity;
+            (
+                sockets + activity.sockets.load(Ordering::Relaxed),
+                in_flight + activity.in_flight.load(Ordering::Relaxed),
+            )
+        })
+    }
+
+    /// The user's session, started if it is not active.
+    pub(crate) fn get(
+        &self,
+        shared: &SharedRef,
+        user: &UserId,
+    ) -> Result<(Addr<SessionActor>, Arc<Activity>), EngineError> {
+        if let Some(session) = self.active.get(user) {
+            return Ok((session.addr.clone(), session.activity.clone()));
+        }
+        if shared.is_draining() {
+            return Err(EngineError::Unavailable("shutting down".to_owned()));
+        }
+        if self.forgetting.contains(user) {
+            return Err(EngineError::Overloaded { retry_after_ms: 200 });
+        }
+        if self.active.len() >= shared.config.sessions_max {
+            return Err(EngineError::Overloaded { retry_after_ms: 1_000 });
+        }
+        let session = self.active.entry(user.clone()).or_insert_with(|| start(shared, user));
+        Ok((session.addr.clone(), session.activity.clone()))
+    }
+
+    /// Asks the user's session. When its actor has just stopped or died, a new one is started from the snapshot and
+    /// asked once more.
+    pub(crate) async fn ask<M>(
+        &self,
+        shared: &SharedRef,
+        user: &UserId,
+        message: impl Fn() -> M,
+    ) -> Result<M::Result, EngineError>
+    where
+        M: Message + Send + 'static,
+        M::Result: Send,
+        SessionActor: Handler<M>,
+        <SessionActor as Actor>::Context: ToEnvelope<SessionActor, M>,
+    {
+        for _ in 0..2 {
+            let (addr, activity) = self.get(shared, user)?;
+            activity.in_flight.fetch_add(1, Ordering::Relaxed);
+            let answer = addr.send(message()).await;
+            activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+            match answer {
+                Ok(answer) => return Ok(answer),
+                Err(MailboxError::Closed | MailboxError::Timeout) => self.remove(user, &addr),
+            }
+        }
+        metrics::counter!("swipeline_sessions_lost_total").increment(1);
+        Err(EngineError::Unavailable("the session could not be started".to_owned()))
+    }
+
+    /// Takes a session that has stopped out; one that was started in its place stays.
+    pub(crate) fn remove(&self, user: &UserId, addr: &Addr<SessionActor>) {
+        self.active.remove_if(user, |_, session| session.addr == *addr);
+    }
+
+    /// Keeps the user's session from coming back until the guard is dropped.
+    pub(crate) fn forget(&self, user: &UserId) -> ForgetGuard<'_> {
+        self.forgetting.insert(user.clone());
+        ForgetGuard {
+            registry: self,
+            user: user.clone(),
+        }
+    }
+
+    /// All active sessions.
+    pub(crate) fn all(&self) -> Vec<Addr<SessionActor>> {
+        self.active.iter().map(|session| session.addr.clone()).collect()
+    }
+
+    /// Asks sessions that nobody uses to stop.
+    pub(crate) fn sweep(&self, idle_ms: i64) {
+        let before = clock::now().plus_ms(-idle_ms).0;
+        let idle: Vec<Addr<SessionActor>> = self
+            .active
+            .iter()
+            .filter(|session| {
+                session.activity.at.load(Ordering::Relaxed) < before
+                    && session.activity.sockets.load(Ordering::Relaxed) == 0
+            })
+            .map(|session| session.addr.clone())
+            .collect();
+        for addr in idle {
+            // A session with a full mailbox is not idle.
+            let _ = addr.try_send(Passivate);
+        }
+    }
+
+    /// Lets all sessions that have changed write themselves down. Returns how many did, or `None` when one could not.
+    pub(crate) async fn write_all(&self) -> Option<u64> {
+        let dirty: Vec<Addr<SessionActor>> = self
+            .active
+            .iter()
+            .filter(|session| session.activity.is_dirty.load(Ordering::Acquire))
+            .map(|session| session.addr.clone())
+            .collect();
+        for batch in dirty.chunks(SNAPSHOTS_AT_A_TIME) {
+            let answers = futures_util::future::join_all(batch.iter().map(|addr| addr.send(Snapshot))).await;
+            // A session that has stopped meanwhile has written itself down; one that died is as the journal has it, and
+            // the journal must then be kept.
+            if answers
+                .iter()
+                .any(|answer| matches!(answer, Ok(false) | Err(MailboxError::Timeout)))
+            {
+                return None;
+            }
+        }
+        Some(dirty.len() as u64)
+    }
+}
+
+/// See [`Registry::forget`].
+pub(crate) struct ForgetGuard<'a> {
+    registry: &'a Registry,
+    user: UserId,
+}
+
+impl Drop for ForgetGuard<'_> {
+    fn drop(&mut self) {
+        self.registry.forgetting.remove(&self.user);
+    }
+}
+
+fn start(shared: &SharedRef, user: &UserId) -> ActiveSession {
+    let activity = Arc::new(Activity::default());
+    activity.at.store(clock::now().0, Ordering::Relaxed);
+    let (inside, inside_user, inside_activity) = (shared.clone(), user.clone(), activity.clone());
+    let addr = SessionActor::start_in_arbiter(shared.arbiter(user.hash64()), move |_| {
+        SessionActor::restore(inside, &inside_user, inside_activity)
+    });
+    ActiveSession { addr, activity }
+}

@@ -1,0 +1,68 @@
+//! What all actors and services share.
+
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use actix::ArbiterHandle;
+use parking_lot::Mutex;
+use swipeline_models::world::World;
+use swipeline_storage::{JournalError, Storage};
+
+use crate::api::{EngineConfig, EngineError};
+use crate::effects::Effects;
+use crate::items::ItemRouter;
+use crate::service::ParamsService;
+use crate::session::Registry;
+
+/// What all actors and services share.
+pub(crate) struct Shared {
+    pub(crate) config: EngineConfig,
+    pub(crate) world: World,
+    pub(crate) storage: Storage,
+    pub(crate) sessions: Registry,
+    pub(crate) items: ItemRouter,
+    pub(crate) effects: Effects,
+    pub(crate) params: ParamsService,
+    /// One per core; sessions and item actors are spread over them by hash.
+    pub(crate) arbiters: Vec<ArbiterHandle>,
+    /// Held while a checkpoint or a backup runs.
+    pub(crate) checkpoint: tokio::sync::Mutex<()>,
+    /// Rows of the catalogue that the snapshots do not hold yet, and ids whose snapshots must go.
+    pub(crate) catalogue_dirty: Mutex<crate::service::CatalogueDirty>,
+    pub(crate) draining: AtomicBool,
+}
+
+impl Shared {
+    /// The arbiter of a key.
+    pub(crate) fn arbiter(&self, hash: u64) -> &ArbiterHandle {
+        // One arbiter at least is made at start.
+        &self.arbiters[(hash % self.arbiters.len() as u64) as usize]
+    }
+
+    /// Whether the engine is going down.
+    pub(crate) fn is_draining(&self) -> bool {
+        self.draining.load(std::sync::atomic::Ordering::Acquire)
+    }
+}
+
+/// The engine's word for a refusal of the journal.
+pub(crate) fn journal_error(error: &JournalError) -> EngineError {
+    match error {
+        JournalError::Full { .. } => EngineError::Overloaded { retry_after_ms: 100 },
+        JournalError::TooLarge { .. } => EngineError::Unavailable(error.to_string()),
+        JournalError::Failed(_)
+        | JournalError::Closed
+        | JournalError::ReservedKind
+        | JournalError::NewerVersion { .. }
+        | JournalError::Io { .. } => EngineError::JournalFailed(error.to_string()),
+    }
+}
+
+/// Reports a damaged record or row, loudly and once.
+pub(crate) fn report_damage(what: &str, detail: &dyn std::fmt::Display) {
+    tracing::error!(what, %detail, "damaged data was skipped");
+    metrics::counter!("swipeline_damaged_records_total").increment(1);
+}
+
+/// A shared handle.
+pub(crate) type SharedRef = Arc<Shared>;
