@@ -9,6 +9,7 @@ use actix::{Addr, Arbiter};
 use swipeline_models::catalogue::Change;
 use swipeline_models::event::Event;
 use swipeline_models::ids::{ItemId, UserId};
+use swipeline_models::index::IndexParams;
 use swipeline_models::item::Item;
 use swipeline_models::popularity::PopularWindow;
 use swipeline_models::user::User;
@@ -88,6 +89,7 @@ impl Engine {
         let mut tasks = self.tasks.lock();
         tasks.push(tokio::spawn(service::run_trends(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_checkpoints(self.shared.clone())));
+        tasks.push(tokio::spawn(service::run_graph_builds(self.shared.clone())));
         tasks.push(tokio::spawn(sweep));
     }
 
@@ -107,7 +109,11 @@ impl Engine {
         }
         let written = service::checkpoint(&self.shared).await;
         let shared = self.shared.clone();
-        let closed = tokio::task::spawn_blocking(move || shared.storage.close()).await;
+        let closed = tokio::task::spawn_blocking(move || {
+            service::dump_graph(&shared);
+            shared.storage.close()
+        });
+        let closed = closed.await;
         self.arbiters.lock().drain(..).for_each(|arbiter| {
             arbiter.stop();
         });
@@ -485,7 +491,8 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
     if storage.report.is_damaged() {
         tracing::error!(report = ?storage.report, "the data dir is damaged; what is left of it is used");
     }
-    let world = World::new(config.embedding_dim).map_err(|error| EngineError::DataDir(error.to_string()))?;
+    let index = IndexParams { exact_items_max: config.exact_items_max, ..IndexParams::default() };
+    let world = World::new(config.embedding_dim, index).map_err(|error| EngineError::DataDir(error.to_string()))?;
     let shared = Arc::new(Shared {
         config,
         world,

@@ -11,7 +11,7 @@ use swipeline_storage::{ReadItem, Seq, SnapshotOp, Tree};
 use crate::api::EngineError;
 use crate::items::{ReplayedItems, publish_stored};
 use crate::records::{JournalEntry, decode_bytes, encode};
-use crate::service::{META_KEYS, load_catalogue, load_collaborative, replay_deletion, replay_items};
+use crate::service::{META_KEYS, load_catalogue, load_collaborative, load_graph, replay_deletion, replay_items};
 use crate::session::ReplayedSessions;
 use crate::shared::{SharedRef, report_damage};
 
@@ -27,6 +27,7 @@ pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
     load_collaborative(shared).map_err(unreadable)?;
     let loaded = started.elapsed();
     let (records, sessions) = replay(shared)?;
+    load_graph(shared);
     publish_stored(shared).map_err(unreadable)?;
     shared.items.refresh_trending(&shared.world);
     tracing::info!(

@@ -8,7 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::catalogue::Catalogue;
 use crate::collaborative::{CoVisits, SessionKnn};
-use crate::index::VectorError;
+use crate::index::{IndexParams, VectorError};
 use crate::params::Params;
 use crate::popularity::{Board, TrendingLists};
 use crate::rank::RankerSlot;
@@ -37,9 +37,9 @@ impl World {
     ///
     /// # Errors
     /// A dimension that no index can hold.
-    pub fn new(dimension: Option<usize>) -> Result<Self, VectorError> {
+    pub fn new(dimension: Option<usize>, index: IndexParams) -> Result<Self, VectorError> {
         Ok(Self {
-            catalogue: Catalogue::new(dimension)?,
+            catalogue: Catalogue::new(dimension, index)?,
             board: Board::default(),
             trending: ArcSwap::from_pointee(TrendingLists::default()),
             co_visits: CoVisits::default(),

@@ -38,7 +38,7 @@ pub fn random(seed: u64) -> Xoshiro256PlusPlus {
 
 /// A world of `count` items with trending lists, co-engagement and sessions.
 pub fn world_of(count: usize) -> World {
-    let world = World::new(Some(DIMENSION)).expect("64 dimensions");
+    let world = World::new(Some(DIMENSION), Default::default()).expect("64 dimensions");
     let mut random = random(count as u64);
     let clusters = (count / CLUSTER_ITEMS).max(1);
     let centres: Vec<f32> = (0..clusters * DIMENSION).map(|_| normal(&mut random)).collect();

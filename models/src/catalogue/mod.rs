@@ -25,7 +25,7 @@ use dashmap::DashMap;
 use parking_lot::Mutex;
 
 use crate::ids::{ItemId, Row};
-use crate::index::VectorError;
+use crate::index::{GraphBuild, HnswError, HnswIndex, IndexParams, VectorError};
 use crate::item::Item;
 use crate::wire::FieldError;
 use writer::Writer;
@@ -69,8 +69,8 @@ impl Catalogue {
     ///
     /// # Errors
     /// A dimension that no index can hold.
-    pub fn new(dimension: Option<usize>) -> Result<Self, VectorError> {
-        let writer = Writer::new(dimension.unwrap_or(EMBEDDING_DIM_DEFAULT), dimension.is_some())?;
+    pub fn new(dimension: Option<usize>, index: IndexParams) -> Result<Self, VectorError> {
+        let writer = Writer::new(dimension.unwrap_or(EMBEDDING_DIM_DEFAULT), dimension.is_some(), index)?;
         Ok(Self {
             rows: DashMap::new(),
             vocabularies: Vocabularies::default(),
@@ -162,11 +162,22 @@ impl Catalogue {
         }
     }
 
-    /// Sets the graph that serves embedding recall above the exact scan's size; `None` goes back to the scan.
-    pub fn set_graph(&self, graph: Option<Arc<crate::index::HnswIndex>>) {
+    /// The building of a graph that is due, because the catalogue has outgrown the exact scan or the graph is full of
+    /// tombstones. Run it on a thread that serves nobody, one at a time, and bring back the result.
+    #[must_use]
+    pub fn pending_build(&self) -> Option<GraphBuild> {
+        self.writer.lock().pending_build()
+    }
+
+    /// Lets a graph serve embedding recall, after it has caught up with the changes since it was begun.
+    ///
+    /// # Errors
+    /// When the graph belongs to other vectors; the index stays as it is then.
+    pub fn install_graph(&self, graph: HnswIndex) -> Result<(), HnswError> {
         let mut writer = self.writer.lock();
-        writer.set_graph(graph);
+        writer.install_graph(graph)?;
         self.current.store(Arc::new(writer.snapshot()));
+        Ok(())
     }
 }
 
@@ -195,7 +206,7 @@ mod tests {
 
     #[test]
     fn an_upsert_is_found_by_id_words_and_vector() {
-        let catalogue = Catalogue::new(None).expect("catalogue");
+        let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
         upsert(&catalogue, item("v1", &["cats"], None)).expect("accepted");
         let row = catalogue.row("v1").expect("row");
         let cats = catalogue.words().tags.get("cats").expect("word");
@@ -207,7 +218,7 @@ mod tests {
 
     #[test]
     fn an_update_keeps_the_row_and_moves_the_words() {
-        let catalogue = Catalogue::new(None).expect("catalogue");
+        let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
         upsert(&catalogue, item("v1", &["cats"], None)).expect("accepted");
         let row = catalogue.row("v1").expect("row");
         upsert(&catalogue, item("v1", &["dogs"], None)).expect("accepted");
@@ -220,7 +231,7 @@ mod tests {
 
     #[test]
     fn a_deleted_row_is_never_given_to_another_item() {
-        let catalogue = Catalogue::new(None).expect("catalogue");
+        let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
         upsert(&catalogue, item("v1", &[], None)).expect("accepted");
         let row = catalogue.row("v1").expect("row");
         let id = ItemId::new("v1").expect("id");
@@ -233,7 +244,7 @@ mod tests {
 
     #[test]
     fn the_first_embedding_fixes_the_dimension() {
-        let catalogue = Catalogue::new(None).expect("catalogue");
+        let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
         upsert(&catalogue, item("v1", &["cats"], None)).expect("accepted");
         upsert(&catalogue, item("v2", &[], Some(vec![1.0; 8]))).expect("accepted");
         assert_eq!(catalogue.dimension(), (8, false));
@@ -246,7 +257,7 @@ mod tests {
 
     #[test]
     fn nothing_is_published_when_it_could_not_be_written_down() {
-        let catalogue = Catalogue::new(None).expect("catalogue");
+        let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
         let change = Change::Upsert { item: Arc::new(item("v1", &["cats"], None)), row: None };
         assert_eq!(catalogue.apply(vec![change], |_| Err("disk full")).expect_err("fails"), "disk full");
         assert!(catalogue.row("v1").is_none() && catalogue.load().len() == 0);

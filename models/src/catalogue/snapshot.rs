@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::Entry;
 use crate::ids::{Row, Word};
-use crate::index::{ExactIndex, HnswIndex, Neighbour, SearchScratch, VectorIndex};
+use crate::index::{EmbeddingIndex, Neighbour, SearchScratch, VectorIndex};
 
 /// Rows per chunk; a change copies one chunk of pointers.
 pub(super) const CHUNK_ROWS: usize = 256;
@@ -24,8 +24,7 @@ pub(super) type Chunk = Vec<Option<Arc<Entry>>>;
 pub struct CatalogueSnapshot {
     pub(super) chunks: Vec<Arc<Chunk>>,
     pub(super) live: usize,
-    pub(super) vectors: Arc<ExactIndex>,
-    pub(super) graph: Option<Arc<HnswIndex>>,
+    pub(super) index: Arc<EmbeddingIndex>,
     pub(super) latest: Arc<[Row]>,
     pub(super) latest_by_category: Arc<FxHashMap<Word, Arc<[Row]>>>,
     pub(super) version: u64,
@@ -72,25 +71,19 @@ impl CatalogueSnapshot {
     /// The embeddings' dimension.
     #[must_use]
     pub fn dimension(&self) -> usize {
-        self.vectors.dim()
+        self.index.dim()
     }
 
     /// The unit vector of a row.
     #[must_use]
     pub fn vector(&self, row: Row) -> Option<&[f32]> {
-        self.vectors.vector(row)
+        self.index.vector(row)
     }
 
-    /// All unit vectors.
+    /// The embedding index.
     #[must_use]
-    pub fn vectors(&self) -> &Arc<ExactIndex> {
-        &self.vectors
-    }
-
-    /// The graph, when one serves.
-    #[must_use]
-    pub fn graph(&self) -> Option<&Arc<HnswIndex>> {
-        self.graph.as_ref()
+    pub fn index(&self) -> &Arc<EmbeddingIndex> {
+        &self.index
     }
 
     /// The `k` admitted rows nearest to `query`, best first; by the graph when one serves, else by the exact scan.
@@ -102,10 +95,7 @@ impl CatalogueSnapshot {
         scratch: &mut SearchScratch,
         out: &mut Vec<Neighbour>,
     ) {
-        match &self.graph {
-            Some(graph) => graph.search(query, k, admit, scratch, out),
-            None => self.vectors.search(query, k, admit, scratch, out),
-        }
+        self.index.search(query, k, admit, scratch, out);
     }
 
     /// The newest items first (at most [`LATEST_LIST_MAX`]), overall or of a category. Hidden items are left out.

@@ -9,7 +9,10 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::snapshot::{CHUNK_ROWS, CatalogueSnapshot, Chunk, LATEST_LIST_MAX, RECENT_UPSERTS_MAX};
 use super::{Catalogue, Entry, content_vector};
 use crate::ids::{ItemId, Row, Word};
-use crate::index::{ExactIndexWriter, HnswIndex, VectorError, VectorIndex};
+use crate::index::{
+    EmbeddingIndex, EmbeddingIndexWriter, ExactIndex, GraphBuild, HnswError, HnswIndex, IndexParams, VectorChange,
+    VectorError,
+};
 use crate::item::Item;
 use crate::time::TimestampMs;
 use crate::wire::FieldError;
@@ -57,7 +60,8 @@ type Newest = BTreeSet<(Reverse<TimestampMs>, Row)>;
 /// State that only the holder of the catalogue's lock touches.
 pub(super) struct Writer {
     snapshot: CatalogueSnapshot,
-    vectors: ExactIndexWriter,
+    vectors: EmbeddingIndexWriter,
+    index_params: IndexParams,
     next_row: Row,
     dimension_is_fixed: bool,
     newest: Newest,
@@ -65,13 +69,16 @@ pub(super) struct Writer {
 }
 
 impl Writer {
-    pub(super) fn new(dimension: usize, dimension_is_fixed: bool) -> Result<Self, VectorError> {
-        let vectors = ExactIndexWriter::new(dimension)?;
+    pub(super) fn new(
+        dimension: usize,
+        dimension_is_fixed: bool,
+        index_params: IndexParams,
+    ) -> Result<Self, VectorError> {
+        let vectors = EmbeddingIndexWriter::new(ExactIndex::new(dimension)?, index_params);
         let snapshot = CatalogueSnapshot {
             chunks: Vec::new(),
             live: 0,
-            vectors: vectors.publish(),
-            graph: None,
+            index: vectors.publish(),
             latest: Arc::from([]),
             latest_by_category: Arc::default(),
             version: 0,
@@ -80,6 +87,7 @@ impl Writer {
         Ok(Self {
             snapshot,
             vectors,
+            index_params,
             next_row: 0,
             dimension_is_fixed,
             newest: Newest::new(),
@@ -99,8 +107,18 @@ impl Writer {
         self.snapshot.clone()
     }
 
-    pub(super) fn set_graph(&mut self, graph: Option<Arc<HnswIndex>>) {
-        self.snapshot.graph = graph;
+    pub(super) fn pending_build(&self) -> Option<GraphBuild> {
+        self.vectors.pending_build()
+    }
+
+    pub(super) fn install_graph(&mut self, graph: HnswIndex) -> Result<(), HnswError> {
+        let index = self.vectors.install(graph)?;
+        self.publish_index(index);
+        Ok(())
+    }
+
+    fn publish_index(&mut self, index: Arc<EmbeddingIndex>) {
+        self.snapshot.index = index;
         self.snapshot.version += 1;
     }
 
@@ -135,23 +153,26 @@ impl Writer {
     /// Does what [`Writer::prepare`] said.
     pub(super) fn commit(&mut self, catalogue: &Catalogue, changed: &[Changed]) {
         let mut categories = FxHashSet::default();
+        let mut vectors = Vec::with_capacity(changed.len());
         self.fix_dimension(changed);
         for change in changed {
             match change {
                 Changed::Upserted { row, entry, .. } => {
                     self.unlist(catalogue, *row, &mut categories);
                     self.put(catalogue, *row, entry, &mut categories);
+                    vectors.push(VectorChange::Upsert { row: *row, vector: self.vector_of(entry) });
                 }
                 Changed::Deleted { row: Some(row), id } => {
                     self.unlist(catalogue, *row, &mut categories);
-                    self.vectors.remove(*row);
+                    vectors.push(VectorChange::Remove { row: *row });
                     catalogue.rows.remove(id);
                 }
                 Changed::Deleted { row: None, .. } => {}
             }
         }
-        self.snapshot.vectors = self.vectors.publish();
-        self.snapshot.version += 1;
+        let update = self.vectors.apply(vectors);
+        debug_assert!(update.rejected.is_empty(), "embeddings are checked at the wire and by check_dimension");
+        self.publish_index(update.index);
         self.publish_recent(changed);
         self.publish_latest(&categories);
     }
@@ -167,23 +188,25 @@ impl Writer {
         if brought == self.dimension() {
             return;
         }
-        if let Ok(mut vectors) = ExactIndexWriter::new(brought) {
-            for (row, entry) in self.snapshot.iter() {
-                // A content vector is finite and never zero, so it is always taken.
-                let _ = vectors.upsert(row, &content_vector(&entry.item, brought));
-            }
-            self.vectors = vectors;
+        if let Ok(rows) = ExactIndex::new(brought) {
+            self.vectors = EmbeddingIndexWriter::new(rows, self.index_params);
+            let hashed = |(row, entry): (Row, &Arc<Entry>)| VectorChange::Upsert {
+                row,
+                vector: content_vector(&entry.item, brought),
+            };
+            let update = self.vectors.apply(self.snapshot.iter().map(hashed).collect());
+            self.publish_index(update.index);
         }
-        self.snapshot.graph = None;
+    }
+
+    fn vector_of(&self, entry: &Entry) -> Vec<f32> {
+        match &entry.item.embedding {
+            Some(embedding) => embedding.clone(),
+            None => content_vector(&entry.item, self.dimension()),
+        }
     }
 
     fn put(&mut self, catalogue: &Catalogue, row: Row, entry: &Arc<Entry>, categories: &mut FxHashSet<Word>) {
-        let dimension = self.vectors.current().dim();
-        let taken = match &entry.item.embedding {
-            Some(embedding) => self.vectors.upsert(row, embedding),
-            None => self.vectors.upsert(row, &content_vector(&entry.item, dimension)),
-        };
-        debug_assert!(taken.is_ok(), "embeddings are checked at the wire and by check_dimension");
         entry.tags.iter().for_each(|tag| catalogue.by_tag.insert(*tag, row));
         entry.categories.iter().for_each(|category| catalogue.by_category.insert(*category, row));
         if entry.author != super::NO_WORD {

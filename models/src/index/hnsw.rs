@@ -89,7 +89,7 @@ pub struct HnswIndex {
 }
 
 impl HnswIndex {
-    /// Builds the graph over all live rows of a snapshot: about 1.2 ms of CPU a row at 100 000 × 64.
+    /// Builds the graph over all live rows of a snapshot: 1 to 2 ms of CPU a row at 100 000 × 64.
     ///
     /// # Errors
     /// [`HnswError::Setting`] when a setting is out of range.

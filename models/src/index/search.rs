@@ -53,7 +53,7 @@ impl Query {
 /// `sqrt((scale_query² + scale_row²) / 12)` (one standard deviation).
 const MARGIN_DEVIATIONS: f32 = 4.0;
 
-/// Most rows that are kept for the second scoring, beyond `k`: a crowd of near-duplicates must not grow the answer's cost.
+/// Most rows that are kept for the second scoring: a crowd of near-duplicates must not grow the answer's cost.
 pub(super) fn shortlist_max(k: usize) -> usize {
     k * 4 + 64
 }

@@ -1,8 +1,8 @@
 //! When and how the pool is filled again.
 //!
 //! A full recall on every swipe is what the time would go into. The channels are asked again when the taste has turned,
-//! the pool runs low or is old, or the request is special; the live channels (co-engagement, like sessions) are asked
-//! after every further positive action, because they are cheap and hold the newest evidence.
+//! the pool runs low or is old, or the request is special; the live channels (co-engagement, like sessions, words) are
+//! asked after every further positive action, because they are cheap at any size and hold the newest evidence.
 
 use super::Query;
 use super::slate::{ChannelReport, Refill, Report};
@@ -17,8 +17,8 @@ use crate::time::TimestampMs;
 const NEW_ITEM_COSINE_MIN: f32 = 0.3;
 /// So many of them join a pool beyond its size, until it is filled again.
 const NEW_ITEMS_MAX: usize = 128;
-/// Channels that live from the last positive actions.
-const LIVE_CHANNELS: [Channel; 2] = [Channel::ItemItem, Channel::SessionKnn];
+/// Channels that live from the last positive actions and search no more than some lists.
+const LIVE_CHANNELS: [Channel; 3] = [Channel::ItemItem, Channel::SessionKnn, Channel::Tags];
 
 /// A pool that is being brought up to date for one request.
 pub(super) struct Refilling<'r, 'c> {

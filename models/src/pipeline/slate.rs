@@ -68,7 +68,7 @@ pub enum Refill {
     /// None: the pool still fits.
     #[default]
     None,
-    /// Those that live from the last actions (co-engagement, like sessions).
+    /// Those that live from the last positive actions (co-engagement, like sessions, words).
     Live,
     /// All.
     Full,

@@ -47,7 +47,7 @@ pub(crate) fn delete(world: &World, id: &str) {
 
 /// A world of `count` items, `v0`, `v1`, ..., in [`CATEGORIES`] by turns, each author with three of a category.
 pub(crate) fn catalogue_of(count: usize) -> World {
-    let world = World::new(None).expect("a world");
+    let world = World::new(None, Default::default()).expect("a world");
     let change = |number: usize| {
         let category = CATEGORIES[number % CATEGORIES.len()];
         let author = format!("{category}-author-{}", number / (3 * CATEGORIES.len()));

@@ -4,7 +4,6 @@
 
 use super::error::RankError;
 use super::objectives::ObjectiveRow;
-use super::onnx::InferenceSession;
 use crate::features::schema::FEATURE_COUNT;
 
 /// Most rows that one scoring call takes; a slate is chosen among a few hundred candidates, so this is far away.
@@ -36,8 +35,6 @@ pub struct RankScratch {
     pub(crate) activations: Vec<f32>,
     /// The other half of the same ping-pong.
     pub(crate) activations_next: Vec<f32>,
-    /// Running state of the inference engine for the model that this thread scored with last.
-    pub(crate) inference: Option<InferenceSession>,
 }
 
 impl RankScratch {

@@ -133,7 +133,7 @@ impl RankerSlot {
         self.previous.lock().as_ref().map(|model| model.info.clone())
     }
 
-    /// Loads and warms up a model aside, then serves it. On an error the old one serves on, untouched. Takes tens of
+    /// Loads and warms up a model aside, then serves it. On an error the old one serves on, untouched. Takes
     /// milliseconds; not for a thread that serves.
     pub fn try_swap(&self, bytes: &[u8], loaded_at: TimestampMs) -> Result<ModelInfo, ModelError> {
         let model = Arc::new(ServingModel::from_onnx(bytes, loaded_at)?);

@@ -7,8 +7,8 @@ use crate::collaborative::{KnnScratch, RecentScratch};
 use crate::ids::Row;
 use crate::index::{Neighbour, SearchScratch};
 use crate::params::Params;
-use crate::popularity::BoardEntry;
 use crate::pipeline::Taste;
+use crate::popularity::{BoardEntry, ScoredRow};
 use crate::session::{RecentAction, SessionState};
 use crate::time::TimestampMs;
 use crate::world::World;
@@ -21,6 +21,7 @@ pub struct RecallScratch {
     pub(crate) co_visits: RecentScratch,
     pub(crate) knn: KnnScratch,
     pub(crate) rows: Vec<Row>,
+    pub(crate) scored: Vec<ScoredRow>,
     pub(crate) recent: Vec<RecentAction>,
     pub(crate) weighted: Vec<(Row, f32)>,
 }

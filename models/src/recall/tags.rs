@@ -1,20 +1,27 @@
 //! Recall by words: items that carry the tags and categories that the viewer cares for.
 
 use rand::RngExt;
+use smallvec::SmallVec;
 
 use super::{Channel, RecallChannel, RecallContext};
+use crate::catalogue::Postings;
 use crate::ids::Word;
 use crate::popularity::{ScoredRow, keep_best};
 use crate::session::squash;
 
 /// How many of the viewer's strongest tags, and of the strongest categories, are asked.
 const WORDS_MAX: usize = 5;
-/// How many of the newest items of a word are looked at.
-const NEWEST_PER_WORD: usize = 48;
+/// How many of a word's newest items are looked at per item wanted.
+const NEWEST_PER_WANTED: usize = 2;
 /// How many more, spread over the rest of the word's items.
-const SPREAD_PER_WORD: usize = 80;
+const SPREAD_PER_WANTED: usize = 3;
 /// The weight of tags given at registration beside learned ones.
 const REGISTERED_TAG_WEIGHT: f32 = 1.0;
+/// What a long-term tag weighs beside a short-term one.
+const LONG_TERM_SHARE: f32 = 0.5;
+
+/// Words with the viewer's weights; up to two horizons of tags, or tags given at registration.
+type WeightedWords = SmallVec<[(Word, f32); 3 * WORDS_MAX]>;
 
 /// Carries tags or categories that the viewer cares for.
 pub(super) struct TagsChannel;
@@ -25,12 +32,15 @@ impl RecallChannel for TagsChannel {
     }
 
     fn recall(&self, context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<ScoredRow>) {
-        for (word, weight) in tags_of(context) {
-            collect(context, word, weight, true, out);
-        }
-        let short = &context.session.short.categories;
-        for (word, weight) in short.strongest(WORDS_MAX) {
-            collect(context, word, weight, false, out);
+        let catalogue = &context.world.catalogue;
+        let tags = tags_of(context);
+        let categories = context.session.short.categories.strongest(WORDS_MAX);
+        let total: f32 = tags.iter().chain(&categories).map(|(_, weight)| squash(*weight)).sum();
+        let lists = tags.iter().map(|word| (catalogue.by_tag(), word));
+        for (postings, (word, weight)) in lists.chain(categories.iter().map(|word| (catalogue.by_category(), word))) {
+            // Every word gets a share by its weight: the strongest must not fill the quota alone.
+            let share = (quota as f32 * squash(*weight) / total).ceil() as usize;
+            collect(context, postings, *word, squash(*weight), share, out);
         }
         // An item that carries several of the words was named for each: its scores add up.
         out.sort_unstable_by_key(|candidate| candidate.row);
@@ -47,38 +57,45 @@ impl RecallChannel for TagsChannel {
 
 /// The tags to ask: the strongest learned ones, short-term before long-term, and those given at registration while
 /// little is known.
-fn tags_of(context: &RecallContext<'_>) -> Vec<(Word, f32)> {
+fn tags_of(context: &RecallContext<'_>) -> WeightedWords {
     let session = context.session;
-    let mut tags = session.short.tags.strongest(WORDS_MAX);
-    for (word, weight) in session.long.tags.strongest(WORDS_MAX) {
-        if tags.iter().all(|(known, _)| *known != word) && tags.len() < 2 * WORDS_MAX {
-            tags.push((word, weight * 0.5));
-        }
-    }
-    if session.signals() < u64::from(context.params.cold_start.personal_after_signals) {
-        for word in session.registered_tags.iter().take(WORDS_MAX) {
-            if tags.iter().all(|(known, _)| known != word) {
-                tags.push((*word, REGISTERED_TAG_WEIGHT));
-            }
+    let mut tags = WeightedWords::from_vec(session.short.tags.strongest(WORDS_MAX));
+    let long_term = session.long.tags.strongest(WORDS_MAX);
+    let long_term = long_term.into_iter().map(|(word, weight)| (word, weight * LONG_TERM_SHARE));
+    let is_new = session.signals() < u64::from(context.params.cold_start.personal_after_signals);
+    let registered = session.registered_tags.iter().take(if is_new { WORDS_MAX } else { 0 });
+    for (word, weight) in long_term.chain(registered.map(|word| (*word, REGISTERED_TAG_WEIGHT))) {
+        if tags.iter().all(|(known, _)| *known != word) {
+            tags.push((word, weight));
         }
     }
     tags
 }
 
-/// Adds a sample of a word's items, scored by the word's weight and the item's quality.
-fn collect(context: &mut RecallContext<'_>, word: Word, weight: f32, is_tag: bool, out: &mut Vec<ScoredRow>) {
+/// Adds the best `wanted` of a sample of a word's items, scored by the word's weight and the item's quality.
+fn collect(
+    context: &mut RecallContext<'_>,
+    postings: &Postings,
+    word: Word,
+    weight: f32,
+    wanted: usize,
+    out: &mut Vec<ScoredRow>,
+) {
     let offset = context.random.random_range(0..usize::MAX);
-    let catalogue = &context.world.catalogue;
-    let postings = if is_tag { catalogue.by_tag() } else { catalogue.by_category() };
     let mut rows = std::mem::take(&mut context.scratch.rows);
+    let mut scored = std::mem::take(&mut context.scratch.scored);
     rows.clear();
-    postings.sample(word, NEWEST_PER_WORD, SPREAD_PER_WORD, offset, &mut rows);
+    scored.clear();
+    postings.sample(word, NEWEST_PER_WANTED * wanted, SPREAD_PER_WANTED * wanted, offset, &mut rows);
     for row in &rows {
         if context.admits(*row) {
             let entry = context.world.board.read_or(*row, &context.prior);
             let quality = 1.0 + 2.0 * entry.like_rate - entry.skip_rate;
-            out.push(ScoredRow { row: *row, score: squash(weight) * quality });
+            scored.push(ScoredRow { row: *row, score: weight * quality });
         }
     }
+    keep_best(&mut scored, wanted);
+    out.extend_from_slice(&scored);
     context.scratch.rows = rows;
+    context.scratch.scored = scored;
 }

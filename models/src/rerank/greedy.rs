@@ -228,7 +228,7 @@ mod tests {
     use std::sync::Arc;
 
     fn catalogue(authors: &[&str]) -> Catalogue {
-        let catalogue = Catalogue::new(None).expect("catalogue");
+        let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
         let change = |(number, author): (usize, &&str)| {
             let dto = ItemDto {
                 id: format!("v{number}"),

@@ -64,15 +64,16 @@ impl Exposure {
 
     /// Remembers an item as shown. Returns whether it was not remembered before.
     pub fn insert(&mut self, hash: u64, params: &ExposureParams) -> bool {
-        if self.contains(hash) {
-            return false;
-        }
-        let Some(evicted) = self.exact.insert(hash) else { return true };
+        let is_new = !self.contains(hash);
+        // Also what a filter takes for shown already: by mistake or not, that filter may be the next to be dropped.
+        let Some(evicted) = self.exact.insert(hash) else { return is_new };
         if self.current.items >= params.generation_items as usize {
             self.previous = std::mem::take(&mut self.current);
         }
-        self.current.insert(evicted, params);
-        true
+        if !self.current.contains(evicted) {
+            self.current.insert(evicted, params);
+        }
+        is_new
     }
 
     /// How many items are remembered exactly.

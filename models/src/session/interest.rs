@@ -181,7 +181,7 @@ mod tests {
     use std::sync::Arc;
 
     fn entry() -> Arc<Entry> {
-        let catalogue = Catalogue::new(None).expect("catalogue");
+        let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
         let item = ItemDto {
             id: "v".to_owned(),
             tags: Some(vec!["cat".to_owned()]),

@@ -1,0 +1,102 @@
+//! The command line: which commands there are, and how a result becomes an exit code.
+//!
+//! Owns: the list of commands. Each command lives in its own file with its `Args` and its `run`.
+
+mod ask;
+pub mod config;
+pub mod export;
+pub mod health;
+pub mod import;
+pub mod inspect;
+pub mod recommend;
+pub mod serve;
+pub mod snapshot;
+pub mod token;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+use crate::config::{Settings, Sources};
+
+/// The exit code of a failure; wrong usage is 2, which the command line parser gives.
+const EXIT_FAILURE: u8 = 1;
+
+/// A real-time recommender for apps in which people swipe through a feed.
+#[derive(Debug, Parser)]
+#[command(name = "swipeline", version, about, arg_required_else_help = true, propagate_version = true)]
+pub struct Cli {
+    /// What to do.
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// The commands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Run the server
+    Serve(serve::Args),
+    /// Run the server with a generated catalogue, simulated viewers and the swipe page
+    Demo(crate::demo::Args),
+    /// Load items, users or events in bulk
+    Import(import::Args),
+    /// Write items, users or events to a file
+    Export(export::Args),
+    /// Ask a running server for a user's feed
+    Recommend(recommend::Args),
+    /// Ask a running server what it knows about a user or an item
+    Inspect(inspect::Args),
+    /// Check, show or write a configuration
+    Config(config::Args),
+    /// Make tokens for viewers
+    Token(token::Args),
+    /// Create, verify or restore a backup
+    Snapshot(snapshot::Args),
+    /// Ask a running server whether it is well
+    Health(health::Args),
+}
+
+/// The configuration file, for every command that reads the configuration.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct ConfigFile {
+    /// Configuration file (TOML)
+    #[arg(long, value_name = "FILE", env = "SWIPELINE_CONFIG")]
+    pub config: Option<PathBuf>,
+}
+
+impl ConfigFile {
+    /// Reads all layers; `flags` are keys that flags of the command line set.
+    ///
+    /// # Errors
+    /// Every unknown key and every impossible value, by its name.
+    pub fn load(&self, flags: impl IntoIterator<Item = (&'static str, Option<String>)>) -> anyhow::Result<Settings> {
+        let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        Ok(Settings::load(&Sources::of_process(self.config.clone(), flags))?)
+    }
+}
+
+/// Runs a command inside an actix system and returns the exit code of the process.
+#[must_use]
+pub fn run(cli: Cli) -> ExitCode {
+    let result = actix_web::rt::System::new().block_on(dispatch(cli.command));
+    result.unwrap_or_else(|error| {
+        eprintln!("error: {error:#}");
+        ExitCode::from(EXIT_FAILURE)
+    })
+}
+
+async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
+    match command {
+        Command::Serve(args) => serve::run(args).await,
+        Command::Demo(args) => crate::demo::run(args).await,
+        Command::Import(args) => import::run(args).await,
+        Command::Export(args) => export::run(args).await,
+        Command::Recommend(args) => recommend::run(args).await,
+        Command::Inspect(args) => inspect::run(args).await,
+        Command::Config(args) => config::run(&args),
+        Command::Token(args) => token::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args),
+        Command::Health(args) => health::run(args).await,
+    }
+}

@@ -1,0 +1,90 @@
+//! `swipeline serve`: runs the server until it is told to stop.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use tokio::signal::unix::{SignalKind, signal};
+
+use super::ConfigFile;
+use crate::server::{Pages, RunningServer, start};
+use crate::telemetry;
+
+/// Arguments of `swipeline serve`.
+#[derive(Debug, Clone, Default, clap::Args)]
+pub struct Args {
+    /// Where the configuration comes from.
+    #[command(flatten)]
+    pub config: ConfigFile,
+    /// Public address, host:port; port 0 lets the system choose [default: 127.0.0.1:8080]
+    #[arg(long, value_name = "ADDR")]
+    pub listen: Option<String>,
+    /// Address for operators, host:port [default: 127.0.0.1:8081]
+    #[arg(long, value_name = "ADDR")]
+    pub admin_listen: Option<String>,
+    /// Data directory [default: ./swipeline-data]
+    #[arg(long, value_name = "DIR")]
+    pub data_dir: Option<PathBuf>,
+}
+
+/// Runs the server until SIGTERM or SIGINT.
+///
+/// # Errors
+/// When the configuration is wrong, an address is in use, or the data directory cannot be used.
+pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
+    let data_dir = args
+        .data_dir
+        .map(|dir| dir.to_str().map(str::to_owned).context("--data-dir is not UTF-8"));
+    let settings = args.config.load([
+        ("server.listen", args.listen),
+        ("server.admin_listen", args.admin_listen),
+        ("data.dir", data_dir.transpose()?),
+    ])?;
+    telemetry::init_logs(&settings.log);
+    let server = start(settings, Pages::Api)?;
+    announce(&server)?;
+    serve_until_stopped(server).await
+}
+
+/// Says on standard output where the server listens, in one line that a program can read.
+///
+/// # Errors
+/// When standard output is closed.
+pub fn announce(server: &RunningServer) -> anyhow::Result<()> {
+    let mut out = std::io::stdout().lock();
+    writeln!(
+        out,
+        "listening on http://{} (admin http://{})",
+        server.public, server.admin
+    )?;
+    out.flush()?;
+    Ok(())
+}
+
+/// Waits for recovery, then for SIGTERM or SIGINT, then stops. A second signal stops at once.
+///
+/// # Errors
+/// Why the engine did not start, or why the last checkpoint failed.
+pub async fn serve_until_stopped(mut server: RunningServer) -> anyhow::Result<ExitCode> {
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    tokio::select! {
+        ready = server.ready() => { ready?; }
+        _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
+        _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
+    }
+    tracing::info!(public = %server.public, admin = %server.admin, "ready");
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+    tracing::info!("stopping");
+    tokio::select! {
+        stopped = server.stop() => stopped.context("the last checkpoint failed; acknowledged events are safe")?,
+        _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal"),
+        _ = interrupt.recv() => anyhow::bail!("stopped at once by a second signal"),
+    }
+    tracing::info!("stopped");
+    Ok(ExitCode::SUCCESS)
+}

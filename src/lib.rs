@@ -1,0 +1,18 @@
+//! The edges of Swipeline: command line, configuration, REST, WebSocket, authentication, limits, telemetry, pages.
+//!
+//! The composition root: the only place that knows frames, status codes and files of configuration. What to recommend is
+//! decided in `swipeline-models`, who owns which state in `swipeline-actors`.
+
+mod assets;
+pub mod auth;
+pub mod cli;
+pub mod config;
+mod demo;
+mod limits;
+mod msgpack;
+mod openapi;
+mod rest;
+pub mod server;
+pub mod telemetry;
+mod transfer;
+mod ws;

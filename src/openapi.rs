@@ -1,0 +1,144 @@
+//! The description of the API: OpenAPI 3.1, made from the handlers and the wire types.
+
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::{rest, ws};
+
+/// The API of the public listener.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Swipeline",
+        description = "Real-time recommender for feeds in which people swipe. Times are milliseconds since 1970-01-01 \
+                       UTC. Every call also speaks MessagePack with the same field names (`application/msgpack`)."
+    ),
+    paths(
+        rest::paths::upsert_items, rest::paths::put_item, rest::paths::get_item, rest::paths::delete_item,
+        rest::paths::put_user, rest::paths::get_user, rest::paths::delete_user,
+        rest::paths::get_feed, rest::paths::rank_items, rest::paths::post_events,
+        rest::paths::get_similar, rest::paths::get_popular, rest::paths::get_latest,
+        rest::paths::get_stats, rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
+        ws::open_stream,
+    ),
+    components(schemas(
+        rest::ProblemDto, rest::ProblemItem,
+        swipeline_models::wire::ClientFrame, swipeline_models::wire::ServerMessage,
+    )),
+    tags(
+        (name = "items", description = "The catalogue."),
+        (name = "users", description = "Viewers and their learned profile."),
+        (name = "events", description = "What viewers did."),
+        (name = "feeds", description = "Feeds and ranking."),
+        (name = "stream", description = "The WebSocket."),
+        (name = "lists", description = "Lists that are the same for everybody."),
+        (name = "operations", description = "Health, effect and description."),
+    ),
+    security((), ("bearer" = []))
+)]
+struct PublicApi;
+
+/// The API of the admin listener.
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "Swipeline admin", description = "For operators: metrics, parameters, ranking model."),
+    paths(
+        rest::paths::get_metrics, rest::paths::get_params, rest::paths::put_params, rest::paths::patch_params,
+        rest::paths::get_params_history, rest::paths::roll_back_params,
+        rest::paths::get_model, rest::paths::put_model, rest::paths::roll_back_model, rest::paths::post_checkpoint,
+        rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
+    ),
+    components(schemas(rest::ProblemDto, rest::ProblemItem)),
+    tags((name = "admin", description = "What operators do."), (name = "operations", description = "Health.")),
+    security((), ("bearer" = []))
+)]
+struct AdminApi;
+
+/// A description, written once.
+pub(crate) struct Document {
+    json: String,
+}
+
+impl Document {
+    /// The public API.
+    pub(crate) fn public() -> Self {
+        Self::of(PublicApi::openapi())
+    }
+
+    /// The admin API.
+    pub(crate) fn admin() -> Self {
+        Self::of(AdminApi::openapi())
+    }
+
+    /// The document as JSON.
+    pub(crate) fn json(&self) -> String {
+        self.json.clone()
+    }
+
+    fn of(mut api: utoipa::openapi::OpenApi) -> Self {
+        let bearer = HttpBuilder::new().scheme(HttpAuthScheme::Bearer).description(Some(
+            "A viewer's JWT or a back end's API key; not needed when no key is configured.",
+        ));
+        let components = api.components.get_or_insert_default();
+        components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        Self {
+            json: serde_json::to_string(&api).unwrap_or_else(|_| "{}".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+    use crate::rest::Endpoint;
+
+    fn described(document: &Document) -> BTreeSet<(String, String)> {
+        let value: serde_json::Value = serde_json::from_str(&document.json).expect("JSON");
+        assert!(value["openapi"].as_str().expect("a version").starts_with("3.1"));
+        let paths = value["paths"].as_object().expect("paths");
+        let methods = |(path, methods): (&String, &serde_json::Value)| {
+            let names = methods
+                .as_object()
+                .expect("methods")
+                .keys()
+                .filter(|name| *name != "parameters");
+            names
+                .map(|name| (path.clone(), name.to_uppercase()))
+                .collect::<Vec<_>>()
+        };
+        paths.iter().flat_map(methods).collect()
+    }
+
+    fn served(endpoints: impl IntoIterator<Item = Endpoint>) -> BTreeSet<(String, String)> {
+        let methods = |endpoint: Endpoint| {
+            let names: Vec<String> = endpoint.methods().iter().map(ToString::to_string).collect();
+            names.into_iter().map(move |name| (endpoint.path.to_owned(), name))
+        };
+        endpoints.into_iter().flat_map(methods).collect()
+    }
+
+    #[test]
+    fn every_endpoint_is_described_and_nothing_else() {
+        let public = rest::public_endpoints().into_iter().chain(ws::endpoints());
+        assert_eq!(described(&Document::public()), served(public));
+        assert_eq!(described(&Document::admin()), served(rest::admin_endpoints()));
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere() {
+        for document in [Document::public(), Document::admin()] {
+            let value: serde_json::Value = serde_json::from_str(&document.json).expect("JSON");
+            let mut rest = document.json.as_str();
+            let mut count = 0;
+            while let Some((_, after)) = rest.split_once("\"$ref\":\"#") {
+                let (pointer, after) = after.split_once('"').expect("the end of a reference");
+                assert!(value.pointer(pointer).is_some(), "{pointer} is missing");
+                count += 1;
+                rest = after;
+            }
+            assert!(count > 0);
+        }
+    }
+}

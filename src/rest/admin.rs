@@ -1,0 +1,216 @@
+//! The admin listener: metrics, parameters, model, checkpoint.
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::{Deserialize, Serialize};
+use swipeline_actors::{ModelDescription, ParamsDocument};
+
+use super::body::Body;
+use super::endpoint::Endpoint;
+use super::problem::{Problem, ProblemDto};
+use super::reply::reply;
+use crate::server::AppState;
+
+/// The header that says who changes something.
+const CHANGED_BY_HEADER: &str = "x-changed-by";
+/// The most bytes of that header that are kept.
+const CHANGED_BY_BYTES_MAX: usize = 256;
+
+/// Which version to go back to.
+#[derive(Debug, Deserialize, utoipa::ToSchema)]
+pub(crate) struct RollbackRequest {
+    /// A version of the history.
+    version: u64,
+}
+
+/// The versions of the parameters.
+#[derive(Debug, Serialize)]
+struct HistoryReply<'a> {
+    versions: Vec<&'a ParamsDocument>,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/metrics", get_metrics),
+        Endpoint::get("/v1/admin/params", get_params)
+            .on(Method::PUT, put_params)
+            .on(Method::PATCH, patch_params),
+        Endpoint::get("/v1/admin/params/history", get_params_history),
+        Endpoint::post("/v1/admin/params/rollback", roll_back_params),
+        Endpoint::get("/v1/admin/model", get_model).on(Method::PUT, put_model),
+        Endpoint::post("/v1/admin/model/rollback", roll_back_model),
+        Endpoint::post("/v1/admin/checkpoint", post_checkpoint),
+    ]
+}
+
+/// Metrics for Prometheus
+#[utoipa::path(get, path = "/metrics", tag = "admin", security(()),
+    responses((status = 200, description = "Prometheus text format", body = String, content_type = "text/plain")))]
+pub(crate) async fn get_metrics(state: web::Data<AppState>) -> HttpResponse {
+    if let Ok(engine) = state.engine() {
+        engine.publish_gauges();
+    }
+    HttpResponse::Ok()
+        .content_type("text/plain; version=0.0.4; charset=utf-8")
+        .body(state.metrics().render())
+}
+
+/// The parameters in force
+#[utoipa::path(get, path = "/v1/admin/params", tag = "admin",
+    responses((status = 200, description = "`{version, changed_at, changed_by, params}`", body = Object)))]
+pub(crate) async fn get_params(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    reply(&request, state.engine()?.params().as_ref())
+}
+
+/// Replace the parameters
+///
+/// The whole document; keys that are left out have their defaults. In force at once.
+#[utoipa::path(put, path = "/v1/admin/params", tag = "admin", request_body = Object,
+    responses(
+        (status = 200, description = "The new version", body = Object),
+        (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "Every bad key, by its path", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn put_params(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let document = body.read::<serde_json::Value>()?;
+    let changed = state.engine()?.put_params(document, &changed_by(&request)).await?;
+    reply(&request, changed.as_ref())
+}
+
+/// Change some parameters
+///
+/// A merge patch (RFC 7396): what is not named stays; `null` means the default.
+#[utoipa::path(patch, path = "/v1/admin/params", tag = "admin",
+    request_body(content((Object = "application/merge-patch+json"), (Object = "application/json"))),
+    responses(
+        (status = 200, description = "The new version", body = Object),
+        (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "Every bad key, by its path", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn patch_params(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let patch = body.read::<serde_json::Value>()?;
+    let changed = state.engine()?.patch_params(patch, &changed_by(&request)).await?;
+    reply(&request, changed.as_ref())
+}
+
+/// The versions that can be gone back to
+#[utoipa::path(get, path = "/v1/admin/params/history", tag = "admin",
+    responses((status = 200, description = "`{versions: [...]}`, the newest first", body = Object)))]
+pub(crate) async fn get_params_history(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+) -> Result<HttpResponse, Problem> {
+    let history = state.engine()?.params_history();
+    reply(
+        &request,
+        &HistoryReply {
+            versions: history.iter().map(AsRef::as_ref).collect(),
+        },
+    )
+}
+
+/// Go back to an earlier version of the parameters
+#[utoipa::path(post, path = "/v1/admin/params/rollback", tag = "admin", request_body = RollbackRequest,
+    responses(
+        (status = 200, description = "The new version", body = Object),
+        (status = 404, description = "No such version", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn roll_back_params(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let version = body.read::<RollbackRequest>()?.version;
+    let changed = state.engine()?.roll_back_params(version, &changed_by(&request)).await?;
+    reply(&request, changed.as_ref())
+}
+
+/// The ranking model in force
+#[utoipa::path(get, path = "/v1/admin/model", tag = "admin",
+    responses((status = 200, description = "`{kind, version, fingerprint, loaded_at, can_roll_back}`", body = Object)))]
+pub(crate) async fn get_model(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    reply(&request, &state.engine()?.model())
+}
+
+/// Swap the ranking model
+///
+/// The body is an ONNX file. It is loaded, checked and warmed up aside; the old model serves until then.
+#[utoipa::path(put, path = "/v1/admin/model", tag = "admin",
+    request_body(content = Vec<u8>, content_type = "application/octet-stream"),
+    responses(
+        (status = 200, description = "The new model", body = Object),
+        (status = 413, description = "Too large", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "Refused, and why; the old one keeps serving", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn put_model(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    let bytes = body.into_bytes();
+    if bytes.is_empty() {
+        return Err(Problem::rule(
+            "model",
+            "model_refused",
+            "the body is empty; send an ONNX file",
+        ));
+    }
+    let model = state.engine()?.swap_model(bytes.to_vec()).await?;
+    audit(&request, "model swapped", &model);
+    reply(&request, &model)
+}
+
+/// Go back to the previous ranking model
+#[utoipa::path(post, path = "/v1/admin/model/rollback", tag = "admin",
+    responses(
+        (status = 200, description = "The model in force", body = Object),
+        (status = 409, description = "There is none to go back to", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn roll_back_model(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    let model = state.engine()?.roll_back_model().await?;
+    audit(&request, "model rolled back", &model);
+    reply(&request, &model)
+}
+
+/// Write a checkpoint now
+#[utoipa::path(post, path = "/v1/admin/checkpoint", tag = "admin",
+    responses((status = 200, description = "`{sequence, rows, journal_bytes_freed, took_ms}`", body = Object)))]
+pub(crate) async fn post_checkpoint(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    reply(&request, &state.engine()?.checkpoint().await?)
+}
+
+/// Who changes something: the header `X-Changed-By`, else the address.
+fn changed_by(request: &HttpRequest) -> String {
+    let named = request
+        .headers()
+        .get(CHANGED_BY_HEADER)
+        .and_then(|value| value.to_str().ok())
+        .map(str::trim);
+    match named.filter(|name| !name.is_empty()) {
+        Some(name) => name
+            .chars()
+            .filter(|symbol| !symbol.is_control())
+            .take(CHANGED_BY_BYTES_MAX)
+            .collect(),
+        None => request
+            .peer_addr()
+            .map_or_else(|| "unknown".to_owned(), |address| address.ip().to_string()),
+    }
+}
+
+fn audit(request: &HttpRequest, what: &str, model: &ModelDescription) {
+    tracing::info!(
+        by = changed_by(request),
+        fingerprint = model.fingerprint,
+        version = model.version,
+        "{what}"
+    );
+}

@@ -1,0 +1,385 @@
+//! Bodies: their size, their media type, and how they become documents.
+//!
+//! A list is read as a whole first; only when that fails element by element, so that one bad element is one rejection.
+
+use std::fmt;
+use std::marker::PhantomData;
+use std::time::Duration;
+
+use actix_web::http::StatusCode;
+use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
+use actix_web::{FromRequest, HttpRequest, dev};
+use bytes::{Bytes, BytesMut};
+use futures_util::StreamExt;
+use futures_util::future::LocalBoxFuture;
+use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
+use serde::{Deserialize, Deserializer};
+use serde_json::value::RawValue;
+use swipeline_models::wire::Rejection;
+
+use super::problem::{Problem, ProblemKind};
+use super::reply::{is_msgpack, media_type};
+use crate::msgpack;
+use crate::server::BodyLimits;
+
+/// A body over the limit is read and thrown away up to so many times the limit, so that the caller hears the answer
+/// instead of a broken connection.
+const DISCARD_FACTOR_MAX: usize = 4;
+/// So much is reserved for a body before its first byte has come.
+const RESERVE_BYTES_MAX: usize = 64 * 1024;
+/// So many elements of a list are reserved before the first has been read.
+const RESERVE_ELEMENTS_MAX: usize = 1_024;
+
+/// The bounds of a body where a listener does not say otherwise.
+const LIMITS_DEFAULT: BodyLimits = BodyLimits {
+    bytes_max: RESERVE_BYTES_MAX,
+    part_timeout: Duration::from_secs(10),
+};
+
+/// How a body is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum BodyFormat {
+    Json,
+    MessagePack,
+    /// One JSON document a line.
+    Lines,
+    Unknown,
+}
+
+/// A body within the limit.
+pub(crate) struct Body {
+    bytes: Bytes,
+    format: BodyFormat,
+    media_type: Option<String>,
+}
+
+/// The elements of a list that could be read, and those that could not.
+#[derive(Debug)]
+pub(crate) struct List<T> {
+    /// Each with its place in the list, from 0.
+    pub(crate) elements: Vec<(usize, T)>,
+    /// What could not be read.
+    pub(crate) rejected: Vec<Rejection>,
+}
+
+impl Body {
+    /// The bytes as they came, whatever the media type says.
+    pub(crate) fn into_bytes(self) -> Bytes {
+        self.bytes
+    }
+
+    /// The document.
+    pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
+        match self.format {
+            BodyFormat::Json => serde_json::from_slice(&self.bytes).map_err(json_problem),
+            BodyFormat::MessagePack => msgpack::from_slice(&self.bytes).map_err(msgpack_problem),
+            BodyFormat::Lines | BodyFormat::Unknown => Err(self.unsupported("application/json, application/msgpack")),
+        }
+    }
+
+    /// The list, of at most `count_max` elements.
+    pub(crate) fn read_list<T: DeserializeOwned>(&self, count_max: usize) -> Result<List<T>, Problem> {
+        match self.format {
+            BodyFormat::Json => match serde_json::from_slice::<Counted<T>>(&self.bytes) {
+                Ok(list) => list.within(count_max),
+                Err(_) => self.json_elements(count_max),
+            },
+            BodyFormat::MessagePack => match msgpack::from_slice::<Counted<T>>(&self.bytes) {
+                Ok(list) => list.within(count_max),
+                Err(_) => self.msgpack_elements(count_max),
+            },
+            BodyFormat::Lines => self.lines(count_max),
+            BodyFormat::Unknown => Err(self.unsupported("application/json, application/x-ndjson, application/msgpack")),
+        }
+    }
+
+    fn json_elements<T: DeserializeOwned>(&self, count_max: usize) -> Result<List<T>, Problem> {
+        let raw = serde_json::from_slice::<Counted<Box<RawValue>>>(&self.bytes).map_err(json_problem)?;
+        let mut list = List {
+            elements: Vec::new(),
+            rejected: Vec::new(),
+        };
+        for (index, element) in raw.within(count_max)?.elements {
+            match serde_json::from_str::<T>(element.get()) {
+                Ok(element) => list.elements.push((index, element)),
+                Err(error) if is_depth(&error) => return Err(json_problem(error)),
+                Err(error) => list.rejected.push(unreadable(index, &error.to_string())),
+            }
+        }
+        Ok(list)
+    }
+
+    fn msgpack_elements<T: DeserializeOwned>(&self, count_max: usize) -> Result<List<T>, Problem> {
+        let parts = msgpack::array_elements(&self.bytes, count_max).map_err(msgpack_problem)?;
+        let Some(parts) = parts else {
+            return Err(too_many(count_max));
+        };
+        let mut list = List {
+            elements: Vec::new(),
+            rejected: Vec::new(),
+        };
+        for (index, part) in parts.into_iter().enumerate() {
+            match msgpack::from_slice::<T>(part) {
+                Ok(element) => list.elements.push((index, element)),
+                Err(error) => list.rejected.push(unreadable(index, &error.to_string())),
+            }
+        }
+        Ok(list)
+    }
+
+    fn lines<T: DeserializeOwned>(&self, count_max: usize) -> Result<List<T>, Problem> {
+        let mut list = List {
+            elements: Vec::new(),
+            rejected: Vec::new(),
+        };
+        let lines = self.bytes.split(|byte| *byte == b'\n').enumerate();
+        for (index, line) in lines.filter(|(_, line)| !line.trim_ascii().is_empty()) {
+            if list.elements.len() + list.rejected.len() >= count_max {
+                return Err(too_many(count_max));
+            }
+            match serde_json::from_slice::<T>(line) {
+                Ok(element) => list.elements.push((index, element)),
+                Err(error) => list
+                    .rejected
+                    .push(unreadable(index, &format!("line {}: {error}", index + 1))),
+            }
+        }
+        Ok(list)
+    }
+
+    fn unsupported(&self, known: &str) -> Problem {
+        let given = self.media_type.as_deref().unwrap_or("none");
+        Problem::new(
+            ProblemKind::UnsupportedMediaType,
+            format!("the media type {given:?} is not one of {known}"),
+        )
+    }
+}
+
+impl FromRequest for Body {
+    type Error = Problem;
+    type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
+
+    fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
+        let limits = request.app_data::<BodyLimits>().copied().unwrap_or(LIMITS_DEFAULT);
+        let length = request
+            .headers()
+            .get(CONTENT_LENGTH)
+            .and_then(|value| value.to_str().ok()?.parse().ok());
+        let media_type = media_type(request.headers());
+        let encoded = request
+            .headers()
+            .get(CONTENT_ENCODING)
+            .is_some_and(|encoding| encoding != "identity");
+        let payload = payload.take();
+        Box::pin(async move {
+            if encoded {
+                let detail = "encoded bodies are not taken, send the body as it is";
+                return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+            }
+            let bytes = collect(payload, length.unwrap_or(0), limits).await?;
+            let format = match media_type.as_deref() {
+                None | Some("application/json" | "text/json") => BodyFormat::Json,
+                Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => BodyFormat::Lines,
+                Some(other) if is_msgpack(other) => BodyFormat::MessagePack,
+                Some(other) if other.ends_with("+json") => BodyFormat::Json,
+                Some(_) => BodyFormat::Unknown,
+            };
+            Ok(Self {
+                bytes,
+                format,
+                media_type,
+            })
+        })
+    }
+}
+
+async fn collect(mut payload: dev::Payload, length: usize, limits: BodyLimits) -> Result<Bytes, Problem> {
+    let limit = limits.bytes_max;
+    let mut body = BytesMut::with_capacity(length.min(limit).min(RESERVE_BYTES_MAX));
+    let mut received = 0_usize;
+    let discard_max = limit.saturating_mul(DISCARD_FACTOR_MAX);
+    loop {
+        let part = actix_web::rt::time::timeout(limits.part_timeout, payload.next()).await;
+        let part =
+            part.map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT, "the body does not come".to_owned()))?;
+        let Some(chunk) = part else { break };
+        let chunk = chunk.map_err(|error| Problem::malformed(format!("the body broke off: {error}")))?;
+        received += chunk.len();
+        if received <= limit {
+            body.extend_from_slice(&chunk);
+        } else {
+            body = BytesMut::new();
+        }
+        if received > discard_max {
+            break;
+        }
+    }
+    if received > limit {
+        return Err(Problem::new(
+            ProblemKind::TooLarge,
+            format!("a body may have at most {limit} bytes"),
+        ));
+    }
+    Ok(body.freeze())
+}
+
+/// A list of which the first elements are kept and all are counted.
+struct Counted<T> {
+    elements: Vec<T>,
+    total: usize,
+}
+
+/// The most elements of a list that are ever held; every limit of a call is below it.
+const ELEMENTS_HELD_MAX: usize = 50_000;
+
+impl<T> Counted<T> {
+    fn within(self, count_max: usize) -> Result<List<T>, Problem> {
+        if self.total > count_max {
+            return Err(too_many(count_max));
+        }
+        Ok(List {
+            elements: self.elements.into_iter().enumerate().collect(),
+            rejected: Vec::new(),
+        })
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Counted<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct CountingVisitor<T>(PhantomData<T>);
+
+        impl<'de, T: Deserialize<'de>> Visitor<'de> for CountingVisitor<T> {
+            type Value = Counted<T>;
+
+            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+                formatter.write_str("a list")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<Counted<T>, A::Error> {
+                let mut elements = Vec::with_capacity(list.size_hint().unwrap_or(0).min(RESERVE_ELEMENTS_MAX));
+                while elements.len() < ELEMENTS_HELD_MAX {
+                    match list.next_element()? {
+                        Some(element) => elements.push(element),
+                        None => {
+                            return Ok(Counted {
+                                total: elements.len(),
+                                elements,
+                            });
+                        }
+                    }
+                }
+                let mut total = elements.len();
+                while list.next_element::<IgnoredAny>()?.is_some() {
+                    total += 1;
+                }
+                Ok(Counted { elements, total })
+            }
+        }
+
+        deserializer.deserialize_seq(CountingVisitor(PhantomData))
+    }
+}
+
+fn unreadable(index: usize, detail: &str) -> Rejection {
+    Rejection {
+        index,
+        code: "malformed".to_owned(),
+        detail: detail.to_owned(),
+    }
+}
+
+fn too_many(count_max: usize) -> Problem {
+    Problem::rule(
+        "body",
+        "too_many",
+        format!("a call may have at most {count_max} elements"),
+    )
+}
+
+fn is_depth(error: &serde_json::Error) -> bool {
+    error.to_string().starts_with("recursion limit exceeded")
+}
+
+fn json_problem(error: serde_json::Error) -> Problem {
+    Problem::malformed(format!("the body is not the expected JSON: {error}"))
+}
+
+fn msgpack_problem(error: msgpack::ReadError) -> Problem {
+    Problem::malformed(format!("the body is not the expected MessagePack: {error}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::ResponseError;
+    use serde_json::json;
+    use swipeline_models::wire::EventDto;
+
+    fn body(bytes: impl Into<Vec<u8>>, format: BodyFormat) -> Body {
+        Body {
+            bytes: Bytes::from(bytes.into()),
+            format,
+            media_type: None,
+        }
+    }
+
+    fn places(list: &List<EventDto>) -> (Vec<usize>, Vec<usize>) {
+        let good = list.elements.iter().map(|(index, _)| *index).collect();
+        (good, list.rejected.iter().map(|rejection| rejection.index).collect())
+    }
+
+    #[test]
+    fn one_bad_element_does_not_take_the_others_along() {
+        let events = json!([{"item_id": "a", "type": "like"}, {"item_id": 5, "type": "like"}, 7,
+                            {"item_id": "b", "type": "skip"}]);
+        let json = body(events.to_string(), BodyFormat::Json)
+            .read_list::<EventDto>(10)
+            .expect("a list");
+        assert_eq!(places(&json), (vec![0, 3], vec![1, 2]));
+        let packed = rmp_serde::to_vec_named(&events).expect("MessagePack");
+        let packed = body(packed, BodyFormat::MessagePack)
+            .read_list::<EventDto>(10)
+            .expect("a list");
+        assert_eq!(places(&packed), (vec![0, 3], vec![1, 2]));
+        let lines = "{\"item_id\":\"a\",\"type\":\"like\"}\r\n\nnonsense\n{\"item_id\":\"b\",\"type\":\"skip\"}\n";
+        let lines = body(lines, BodyFormat::Lines)
+            .read_list::<EventDto>(10)
+            .expect("a list");
+        assert_eq!(places(&lines), (vec![0, 3], vec![2]));
+        assert!(lines.rejected[0].detail.contains("line 3"), "{:?}", lines.rejected);
+    }
+
+    #[test]
+    fn what_is_no_list_at_all_is_malformed() {
+        let status = |bytes: Vec<u8>, format| {
+            let result = body(bytes, format).read_list::<EventDto>(10);
+            result.expect_err("bad").status_code().as_u16()
+        };
+        assert_eq!(status(b"[{\"item_id\":".to_vec(), BodyFormat::Json), 400);
+        assert_eq!(status(b"{}".to_vec(), BodyFormat::Json), 400);
+        assert_eq!(status(Vec::new(), BodyFormat::Json), 400);
+        assert_eq!(status(Vec::new(), BodyFormat::MessagePack), 400);
+        let deep = format!("{}{}", "[".repeat(100_000), "]".repeat(100_000));
+        assert_eq!(status(deep.into_bytes(), BodyFormat::Json), 400);
+        assert_eq!(status(vec![0x91; 100_000], BodyFormat::MessagePack), 400);
+        assert_eq!(status(vec![0xdd, 0xff, 0xff, 0xff, 0xff], BodyFormat::MessagePack), 400);
+        assert_eq!(status(vec![0xdb, 0xff, 0xff, 0xff, 0xff], BodyFormat::MessagePack), 400);
+    }
+
+    #[test]
+    fn too_many_elements_break_a_rule() {
+        let many = json!(vec![json!({"item_id": "a", "type": "like"}); 11]);
+        let problem = body(many.to_string(), BodyFormat::Json)
+            .read_list::<EventDto>(10)
+            .expect_err("too many");
+        assert_eq!(problem.status_code().as_u16(), 422);
+        let numbers = body(json!(vec![1; 11]).to_string(), BodyFormat::Json).read_list::<EventDto>(10);
+        assert_eq!(numbers.expect_err("too many").status_code().as_u16(), 422);
+        let packed = rmp_serde::to_vec(&vec![1; 11]).expect("MessagePack");
+        let problem = body(packed, BodyFormat::MessagePack)
+            .read_list::<EventDto>(10)
+            .expect_err("too many");
+        assert_eq!(problem.status_code().as_u16(), 422);
+    }
+}

@@ -1,0 +1,69 @@
+//! Health and the description of the API.
+
+use actix_web::{HttpRequest, HttpResponse, web};
+use serde::Serialize;
+
+use super::endpoint::Endpoint;
+use super::problem::{Problem, ProblemDto, ProblemKind};
+use super::reply::reply;
+use crate::server::AppState;
+
+/// Whether the server lives, or may serve.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct HealthDto {
+    /// `ok` or `ready`.
+    status: &'static str,
+    /// The server's version.
+    version: &'static str,
+}
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::get("/livez", livez),
+        Endpoint::get("/readyz", readyz),
+        Endpoint::get("/openapi.json", openapi),
+    ]
+}
+
+/// Is the process alive?
+#[utoipa::path(get, path = "/livez", tag = "operations", security(()),
+    responses((status = 200, description = "Alive", body = HealthDto)))]
+pub(crate) async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    reply(
+        &request,
+        &HealthDto {
+            status: "ok",
+            version: env!("CARGO_PKG_VERSION"),
+        },
+    )
+}
+
+/// May it serve?
+///
+/// Only after recovery and warm-up, and not while it is shutting down.
+#[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
+    responses(
+        (status = 200, description = "Ready", body = HealthDto),
+        (status = 503, description = "Not ready; the detail says why", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn readyz(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    if let Some(reason) = state.not_ready() {
+        return Err(Problem::new(ProblemKind::Unavailable, reason));
+    }
+    reply(
+        &request,
+        &HealthDto {
+            status: "ready",
+            version: env!("CARGO_PKG_VERSION"),
+        },
+    )
+}
+
+/// This document
+#[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()),
+    responses((status = 200, description = "OpenAPI 3.1", body = Object)))]
+pub(crate) async fn openapi(document: web::Data<crate::openapi::Document>) -> HttpResponse {
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(document.json())
+}

@@ -1,0 +1,161 @@
+//! `/v1/items`: the catalogue.
+
+use actix_web::http::Method;
+use actix_web::{HttpRequest, HttpResponse, web};
+use swipeline_models::ids::ItemId;
+use swipeline_models::wire::{ItemDto, ItemsReply, Rejection};
+
+use super::body::Body;
+use super::endpoint::Endpoint;
+use super::problem::{Problem, ProblemDto, ProblemKind};
+use super::reply::reply;
+use crate::server::{AppState, now};
+
+/// The most items in one call.
+pub(crate) const ITEMS_PER_CALL_MAX: usize = 50_000;
+
+pub(super) fn endpoints() -> Vec<Endpoint> {
+    vec![
+        Endpoint::post("/v1/items", upsert_items),
+        Endpoint::get("/v1/items/{id}", get_item)
+            .on(Method::PUT, put_item)
+            .on(Method::DELETE, delete_item),
+    ]
+}
+
+/// Checks an item id of a path.
+pub(super) fn item_id(text: &str) -> Result<ItemId, Problem> {
+    ItemId::new(text).map_err(|error| Problem::rule("id", "invalid_id", error.to_string()))
+}
+
+pub(super) fn no_such_item(id: &str) -> Problem {
+    Problem::new(ProblemKind::NotFound, format!("there is no item {id:?}"))
+}
+
+/// Upsert many items
+///
+/// A bad item is rejected with its index and does not take the others along. Durable and recallable when answered.
+#[utoipa::path(post, path = "/v1/items", tag = "items",
+    request_body(content(
+        (Vec<ItemDto> = "application/json"), (Vec<ItemDto> = "application/msgpack"), (String = "application/x-ndjson"),
+    )),
+    responses(
+        (status = 200, description = "What was taken and what was not", body = ItemsReply),
+        (status = 400, description = "Not a list", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 413, description = "Too large", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 415, description = "Unknown media type", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "Too many", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn upsert_items(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    state.require_service(&request)?;
+    let list = body.read_list::<ItemDto>(ITEMS_PER_CALL_MAX)?;
+    drop(body);
+    let (mut rejected, now) = (list.rejected, now());
+    let mut places = Vec::with_capacity(list.elements.len());
+    let mut items = Vec::with_capacity(list.elements.len());
+    for (index, dto) in list.elements {
+        match dto.into_item(now) {
+            Ok(item) => {
+                places.push(index);
+                items.push(item);
+            }
+            Err(error) => rejected.push(Rejection::from_field(index, &error)),
+        }
+    }
+    let results = if items.is_empty() {
+        Vec::new()
+    } else {
+        state.engine()?.upsert_items(items).await?
+    };
+    let mut upserted = 0;
+    for (index, result) in places.into_iter().zip(results) {
+        match result {
+            Ok(()) => upserted += 1,
+            Err(error) => rejected.push(Rejection::from_field(index, &error)),
+        }
+    }
+    rejected.sort_by_key(|rejection| rejection.index);
+    reply(&request, &ItemsReply { upserted, rejected })
+}
+
+/// Upsert an item
+///
+/// The id of the path counts; an id in the body may be left out and must not differ.
+#[utoipa::path(put, path = "/v1/items/{id}", tag = "items", params(("id" = String, Path, description = "Item id")),
+    request_body(content((ItemDto = "application/json"), (ItemDto = "application/msgpack"))),
+    responses(
+        (status = 200, description = "The item as it is kept", body = ItemDto),
+        (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 415, description = "Unknown media type", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "A rule is broken", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn put_item(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    state.require_service(&request)?;
+    let id = item_id(&path)?;
+    let mut dto = body.read::<ItemDto>()?;
+    if !dto.id.is_empty() && dto.id != id.as_str() {
+        return Err(Problem::rule(
+            "id",
+            "differs",
+            format!("differs from the id {:?} of the path", id.as_str()),
+        ));
+    }
+    id.as_str().clone_into(&mut dto.id);
+    let item = dto.into_item(now()).map_err(|error| Problem::rules(vec![error]))?;
+    let kept = ItemDto::from(&item);
+    for result in state.engine()?.upsert_items(vec![item]).await? {
+        result.map_err(|error| Problem::rules(vec![error]))?;
+    }
+    reply(&request, &kept)
+}
+
+/// One item
+#[utoipa::path(get, path = "/v1/items/{id}", tag = "items", params(("id" = String, Path, description = "Item id")),
+    responses(
+        (status = 200, description = "The item as it was given", body = ItemDto),
+        (status = 404, description = "Unknown", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "Not an id", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn get_item(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    let id = item_id(&path)?;
+    let item = state
+        .engine()?
+        .item(id.as_str())
+        .ok_or_else(|| no_such_item(id.as_str()))?;
+    reply(&request, &ItemDto::from(item.as_ref()))
+}
+
+/// Delete an item
+///
+/// It is never recommended again, from the next feed on.
+#[utoipa::path(delete, path = "/v1/items/{id}", tag = "items", params(("id" = String, Path, description = "Item id")),
+    responses(
+        (status = 204, description = "Deleted"),
+        (status = 404, description = "Unknown", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "Not an id", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn delete_item(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+) -> Result<HttpResponse, Problem> {
+    state.require_service(&request)?;
+    let id = item_id(&path)?;
+    if !state.engine()?.delete_item(&id).await? {
+        return Err(no_such_item(id.as_str()));
+    }
+    Ok(HttpResponse::NoContent().finish())
+}

@@ -1,0 +1,144 @@
+//! Query strings: parameters by name, each checked, unknown ones ignored.
+
+use std::collections::HashMap;
+
+use actix_web::{HttpRequest, web};
+use swipeline_models::ids::ItemId;
+use swipeline_models::wire::{FEED_N_DEFAULT, FEED_N_MAX, FieldError};
+
+use super::problem::Problem;
+
+/// The most ids in `exclude`.
+const EXCLUDE_MAX: usize = 1_000;
+
+/// The parameters of a query string.
+pub(crate) struct Query(HashMap<String, String>);
+
+impl Query {
+    /// Reads the query string; of a name given twice the last one counts.
+    pub(crate) fn of(request: &HttpRequest) -> Result<Self, Problem> {
+        web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map(|pairs| Self(pairs.into_inner().into_iter().collect()))
+            .map_err(|error| Problem::malformed(format!("the query cannot be read: {error}")))
+    }
+
+    /// A text; absent when empty.
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+    }
+
+    /// A short text that keeps the rules of ids; absent when empty.
+    pub(crate) fn name(&self, name: &str) -> Result<Option<String>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        swipeline_models::ids::validate_id(text).map_err(|error| Problem::rule(name, "invalid", error.to_string()))?;
+        Ok(Some(text.to_owned()))
+    }
+
+    /// `n`: 1 to [`FEED_N_MAX`], [`FEED_N_DEFAULT`] when left out.
+    pub(crate) fn n(&self) -> Result<usize, Problem> {
+        let Some(text) = self.0.get("n") else {
+            return Ok(FEED_N_DEFAULT);
+        };
+        text.parse()
+            .ok()
+            .filter(|n| (1..=FEED_N_MAX).contains(n))
+            .ok_or_else(|| {
+                Problem::rule(
+                    "n",
+                    "out_of_range",
+                    format!("must be an integer between 1 and {FEED_N_MAX}, is {text:?}"),
+                )
+            })
+    }
+
+    /// `true` or `false`; false when left out.
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Problem> {
+        match self.text(name) {
+            None | Some("false" | "0") => Ok(false),
+            Some("true" | "1") => Ok(true),
+            Some(other) => Err(Problem::rule(
+                name,
+                "not_a_flag",
+                format!("must be true or false, is {other:?}"),
+            )),
+        }
+    }
+
+    /// One of some words; the first one when left out.
+    pub(crate) fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
+        let given = self
+            .text(name)
+            .unwrap_or_else(|| choices.first().map_or("", |(word, _)| word));
+        choices
+            .iter()
+            .find(|(word, _)| *word == given)
+            .map(|(_, value)| *value)
+            .ok_or_else(|| {
+                let words: Vec<&str> = choices.iter().map(|(word, _)| *word).collect();
+                Problem::rule(
+                    name,
+                    "unknown_value",
+                    format!("must be one of {}, is {given:?}", words.join(", ")),
+                )
+            })
+    }
+
+    /// `exclude`: item ids, split by commas.
+    pub(crate) fn exclude(&self) -> Result<Vec<ItemId>, Problem> {
+        let Some(text) = self.text("exclude") else {
+            return Ok(Vec::new());
+        };
+        let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
+        if parts.len() > EXCLUDE_MAX {
+            return Err(Problem::rule(
+                "exclude",
+                "too_many",
+                format!("may name at most {EXCLUDE_MAX} items"),
+            ));
+        }
+        let check = |(index, part): (usize, &&str)| {
+            ItemId::new(part)
+                .map_err(|error| FieldError::new(format!("exclude[{index}]"), "invalid_id", error.to_string()))
+        };
+        parts
+            .iter()
+            .enumerate()
+            .map(check)
+            .collect::<Result<_, _>>()
+            .map_err(|error| Problem::rules(vec![error]))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::ResponseError;
+    use actix_web::test::TestRequest;
+
+    fn query(text: &str) -> Query {
+        Query::of(&TestRequest::with_uri(&format!("/?{text}")).to_http_request()).expect("a query")
+    }
+
+    #[test]
+    fn n_is_one_to_five_hundred() {
+        assert_eq!(query("").n().expect("default"), 10);
+        assert_eq!(query("n=500").n().expect("valid"), 500);
+        for bad in ["n=0", "n=501", "n=x", "n=", "n=-1", "n=1.5", "n=99999999999999999999"] {
+            let problem = query(bad).n().expect_err("bad");
+            assert_eq!(problem.status_code().as_u16(), 422, "{bad}");
+            assert_eq!(problem.to_dto(None).errors[0].field.as_deref(), Some("n"), "{bad}");
+        }
+    }
+
+    #[test]
+    fn words_are_taken_or_named() {
+        let windows = [("1h", 1), ("24h", 24)];
+        assert_eq!(query("").choice("window", &windows).expect("default"), 1);
+        assert_eq!(query("window=24h").choice("window", &windows).expect("valid"), 24);
+        assert!(query("window=2h").choice("window", &windows).is_err());
+        assert!(query("explain=true").flag("explain").expect("a flag"));
+        assert!(query("explain=maybe").flag("explain").is_err());
+        assert_eq!(query("exclude=a,%C3%A9,,b").exclude().expect("ids").len(), 3);
+        assert!(query("exclude=a%00").exclude().is_err());
+    }
+}

@@ -1,0 +1,146 @@
+//! The two listeners: which address, which endpoints, which bounds.
+
+use std::any::Any;
+use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
+use std::time::Duration;
+
+use actix_web::dev::Server;
+use actix_web::middleware::from_fn;
+use actix_web::rt::net::TcpStream;
+use actix_web::{App, HttpResponse, HttpServer, web};
+use socket2::{Domain, SockRef, Socket, Type};
+
+use super::edge::{BodyLimits, Side, edge};
+use super::state::AppState;
+use super::{Pages, StartError};
+use crate::openapi::Document;
+use crate::rest::{Endpoint, Problem, ProblemKind};
+use crate::{assets, rest, ws};
+
+/// Connections that wait to be accepted; enough for a crowd that reconnects at once.
+const BACKLOG: i32 = 4_096;
+/// The most bytes of a body on the admin listener: a ranking model.
+const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// How long the last answers may take to reach their callers after everything else has stopped, in seconds.
+const SHUTDOWN_TIMEOUT_S: u64 = 1;
+/// How long bytes may wait for a peer that does not take them before the system drops the connection, as a multiple of
+/// the write timeout. The connection task gives up first; this ends what it left in the system's buffer.
+const SEND_TIMEOUT_FACTOR: u32 = 2;
+
+/// Listens on an address.
+pub(super) fn bind(address: &str) -> Result<TcpListener, StartError> {
+    let failed = |error: &dyn std::fmt::Display| StartError::Listen(format!("cannot listen on {address}: {error}"));
+    let resolved: Vec<SocketAddr> = address.to_socket_addrs().map_err(|error| failed(&error))?.collect();
+    let mut last_error = std::io::Error::new(std::io::ErrorKind::NotFound, "the host has no address");
+    for candidate in resolved {
+        match listen(candidate) {
+            Ok(listener) => return Ok(listener),
+            Err(error) => last_error = error,
+        }
+    }
+    if last_error.kind() == std::io::ErrorKind::AddrInUse {
+        return Err(failed(&"the port is in use by another process"));
+    }
+    Err(failed(&last_error))
+}
+
+fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
+    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
+    socket.set_reuse_address(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket.into())
+}
+
+/// REST, WebSocket, documentation.
+pub(super) fn serve_public(
+    listener: TcpListener,
+    state: web::Data<AppState>,
+    pages: Pages,
+) -> Result<Server, StartError> {
+    let server = &state.settings().server;
+    let (workers, connections) = (server.workers, server.max_connections);
+    let timeouts = [server.request_timeout_ms, server.keep_alive_ms].map(Duration::from_millis);
+    let send_timeout = Duration::from_millis(state.settings().ws.write_timeout_ms) * SEND_TIMEOUT_FACTOR;
+    let limits = BodyLimits {
+        bytes_max: server.body_bytes_max,
+        part_timeout: timeouts[0],
+    };
+    let document = web::Data::new(Document::public());
+    let factory = move || {
+        App::new()
+            .wrap(from_fn(edge))
+            .app_data(state.clone())
+            .app_data(document.clone())
+            .app_data(Side::Public)
+            .app_data(limits)
+            .configure(|config| {
+                let endpoints = rest::public_endpoints().into_iter().chain(assets::endpoints(pages));
+                endpoints
+                    .chain(ws::endpoints())
+                    .for_each(|endpoint| endpoint.register(config));
+            })
+            .default_service(web::to(unknown_path))
+    };
+    let server = HttpServer::new(factory)
+        .workers(workers)
+        .max_connections(connections.div_ceil(workers))
+        .client_request_timeout(timeouts[0])
+        .keep_alive(timeouts[1])
+        .on_connect(move |connection, _| tune(connection, send_timeout))
+        .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
+        .disable_signals();
+    Ok(server.listen(listener)?.run())
+}
+
+/// Metrics, parameters, model.
+pub(super) fn serve_admin(listener: TcpListener, state: web::Data<AppState>) -> Result<Server, StartError> {
+    let document = web::Data::new(Document::admin());
+    let part_timeout = Duration::from_millis(state.settings().server.request_timeout_ms);
+    let limits = BodyLimits {
+        bytes_max: ADMIN_BODY_BYTES_MAX,
+        part_timeout,
+    };
+    let factory = move || {
+        App::new()
+            .wrap(from_fn(edge))
+            .app_data(state.clone())
+            .app_data(document.clone())
+            .app_data(Side::Admin)
+            .app_data(limits)
+            .configure(|config| {
+                rest::admin_endpoints()
+                    .into_iter()
+                    .for_each(|endpoint: Endpoint| endpoint.register(config));
+            })
+            .default_service(web::to(unknown_path))
+    };
+    Ok(HttpServer::new(factory)
+        .workers(1)
+        .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
+        .disable_signals()
+        .listen(listener)?
+        .run())
+}
+
+async fn unknown_path() -> Result<HttpResponse, Problem> {
+    Err(Problem::new(ProblemKind::NotFound, "there is nothing at this path"))
+}
+
+/// No waiting for full packets, and an end to peers that take nothing.
+fn tune(connection: &dyn Any, send_timeout: Duration) {
+    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
+        return;
+    };
+    let socket = SockRef::from(stream);
+    // Both only make a connection better; one without them still works.
+    if let Err(error) = socket.set_tcp_nodelay(true) {
+        tracing::debug!(%error, "TCP_NODELAY was refused");
+    }
+    #[cfg(target_os = "linux")]
+    if let Err(error) = socket.set_tcp_user_timeout(Some(send_timeout)) {
+        tracing::debug!(%error, "TCP_USER_TIMEOUT was refused");
+    }
+    #[cfg(not(target_os = "linux"))]
+    let _ = send_timeout;
+}

@@ -1,0 +1,178 @@
+//! Lines of bounded length out of any byte stream.
+//!
+//! Owns line numbers, line ends, the byte-order mark and the bound. Must not know what a line means.
+
+use std::borrow::Cow;
+use std::collections::VecDeque;
+use std::io::BufRead;
+
+use super::{Fault, Problem};
+
+/// The longest line that is read; a longer one is skipped and reported. As much as a REST body may have.
+pub(super) const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
+
+/// A line with its number, or what was wrong with it.
+pub(super) type GivenBack = Result<(u64, Vec<u8>), Fault>;
+
+/// A reader of lines that holds one line at a time (and what was given back to it).
+pub(super) struct Lines {
+    input: Box<dyn BufRead + Send>,
+    line: Vec<u8>,
+    number: u64,
+    numbers_read: u64,
+    given_back: VecDeque<GivenBack>,
+}
+
+impl Lines {
+    /// Reads lines from `input`.
+    pub(super) fn new(input: Box<dyn BufRead + Send>) -> Self {
+        Self {
+            input,
+            line: Vec::new(),
+            number: 0,
+            numbers_read: 0,
+            given_back: VecDeque::new(),
+        }
+    }
+
+    /// Goes to the next line and returns its number, from 1; `None` at the end.
+    pub(super) fn advance(&mut self) -> Option<Result<u64, Fault>> {
+        if let Some(given_back) = self.given_back.pop_front() {
+            return Some(given_back.map(|(number, line)| {
+                self.number = number;
+                self.line = line;
+                number
+            }));
+        }
+        self.line.clear();
+        let limit = LINE_BYTES_MAX as u64 + 1;
+        let outcome = std::io::Read::take(&mut self.input, limit).read_until(b'\n', &mut self.line);
+        match outcome {
+            Ok(0) => None,
+            Ok(_) => Some(self.finish_line()),
+            Err(source) => Some(Err(Fault::Broken {
+                line: self.numbers_read,
+                source,
+            })),
+        }
+    }
+
+    /// Goes to the next line that is not blank.
+    pub(super) fn advance_past_blank(&mut self) -> Option<Result<u64, Fault>> {
+        loop {
+            match self.advance()? {
+                Ok(_) if self.line.iter().all(u8::is_ascii_whitespace) => {}
+                outcome => return Some(outcome),
+            }
+        }
+    }
+
+    /// The present line without its end.
+    pub(super) fn bytes(&self) -> &[u8] {
+        &self.line
+    }
+
+    /// The present line as UTF-8.
+    pub(super) fn text(&self) -> Result<&str, Problem> {
+        std::str::from_utf8(&self.line).map_err(|error| {
+            Problem::new(
+                "not_utf8",
+                format!("is not UTF-8 (from byte {} of the line on)", error.valid_up_to()),
+            )
+        })
+    }
+
+    /// The present line as UTF-8 or, where it is not, as Latin-1 (old MovieLens files).
+    pub(super) fn text_or_latin1(&self) -> Cow<'_, str> {
+        match std::str::from_utf8(&self.line) {
+            Ok(text) => Cow::Borrowed(text),
+            Err(_) => Cow::Owned(self.line.iter().copied().map(char::from).collect()),
+        }
+    }
+
+    /// Gives the present line back: the next `advance` returns it again.
+    pub(super) fn give_back(&mut self) {
+        let line = std::mem::take(&mut self.line);
+        self.given_back.push_front(Ok((self.number, line)));
+    }
+
+    /// Gives lines back, in their order, before all others.
+    pub(super) fn give_back_all(&mut self, lines: Vec<GivenBack>) {
+        for line in lines.into_iter().rev() {
+            self.given_back.push_front(line);
+        }
+    }
+
+    fn finish_line(&mut self) -> Result<u64, Fault> {
+        self.numbers_read += 1;
+        self.number = self.numbers_read;
+        let ended = self.line.last() == Some(&b'\n');
+        if ended {
+            self.line.pop();
+        }
+        if self.line.last() == Some(&b'\r') {
+            self.line.pop();
+        }
+        if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+            self.line.drain(..BYTE_ORDER_MARK.len());
+        }
+        if ended || self.line.len() < LINE_BYTES_MAX {
+            return Ok(self.number);
+        }
+        self.line = Vec::new();
+        let number = self.number;
+        self.input
+            .skip_until(b'\n')
+            .map_err(|source| Fault::Broken { line: number, source })?;
+        Err(Problem::new("line_too_long", format!("is longer than {LINE_BYTES_MAX} bytes")).at(number))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn lines(bytes: Vec<u8>) -> Lines {
+        Lines::new(Box::new(std::io::Cursor::new(bytes)))
+    }
+
+    fn collect(mut lines: Lines) -> Vec<Result<(u64, String), String>> {
+        let mut collected = Vec::new();
+        while let Some(outcome) = lines.advance() {
+            collected.push(match outcome {
+                Ok(number) => Ok((number, lines.text_or_latin1().into_owned())),
+                Err(fault) => Err(fault.to_string()),
+            });
+        }
+        collected
+    }
+
+    #[test]
+    fn line_ends_and_the_byte_order_mark_are_taken_off() {
+        let read = collect(lines(b"\xef\xbb\xbfa\r\nb\n\nlast".to_vec()));
+        let expected = [(1, "a"), (2, "b"), (3, ""), (4, "last")].map(|(number, text)| Ok((number, text.to_owned())));
+        assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn a_line_over_the_limit_is_reported_and_the_next_one_is_read() {
+        let mut bytes = b"one\n".to_vec();
+        bytes.extend(std::iter::repeat_n(b'x', LINE_BYTES_MAX + 10));
+        bytes.extend_from_slice(b"\nthree\n");
+        let read = collect(lines(bytes));
+        assert_eq!(read.len(), 3);
+        assert!(
+            read[1]
+                .as_ref()
+                .is_err_and(|text| text.contains("line 2") && text.contains("line_too_long"))
+        );
+        assert_eq!(read[2], Ok((3, "three".to_owned())));
+    }
+
+    #[test]
+    fn bytes_that_are_not_utf8_read_as_latin1() {
+        assert_eq!(collect(lines(b"caf\xe9\n".to_vec())), vec![Ok((1, "café".to_owned()))]);
+    }
+}

@@ -1,0 +1,304 @@
+//! Reading and writing data files: items, users and events in the formats of the outside.
+//!
+//! Owns the formats ([`open`]: a stream of checked domain values and of bad lines, one record at a time), reading ahead
+//! ([`feeder`]), where imported rows go ([`sink`]), and the words in which an import is reported ([`progress`],
+//! [`summary`]). A format must not know where its rows go.
+
+mod csv;
+pub(crate) mod feeder;
+mod jsonl;
+mod kuairand;
+mod lines;
+mod movielens;
+pub(crate) mod progress;
+pub(crate) mod rest;
+pub(crate) mod sink;
+mod source;
+pub(crate) mod summary;
+mod table;
+mod time;
+mod write;
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use swipeline_models::event::Event;
+use swipeline_models::item::Item;
+use swipeline_models::time::TimestampMs;
+use swipeline_models::user::User;
+use swipeline_models::wire::FieldError;
+
+pub(crate) use source::{BytesRead, InputFile, expand};
+pub(crate) use time::parse_time;
+use time::parse_year;
+pub(crate) use write::{JsonlWriter, WriteError};
+
+/// What a file holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub(crate) enum Entity {
+    /// Things that can be shown.
+    Items,
+    /// Viewers.
+    Users,
+    /// What viewers did.
+    Events,
+}
+
+impl fmt::Display for Entity {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Entity::Items => "items",
+            Entity::Users => "users",
+            Entity::Events => "events",
+        })
+    }
+}
+
+/// How a file is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
+pub(crate) enum Format {
+    /// One JSON object per line, shaped as in the REST API.
+    Jsonl,
+    /// A header line with the names of the REST API's fields, then one row per line.
+    Csv,
+    /// MovieLens: recbole's atomic files, `u.data` / `u.item` / `u.user`, `*.dat`, or `ratings.csv` / `movies.csv`.
+    Movielens,
+    /// KuaiRand in its official CSV schema.
+    Kuairand,
+}
+
+impl Format {
+    /// The format that a file's name speaks for, if it speaks.
+    pub(crate) fn of_name(path: &Path) -> Option<Format> {
+        let name = source::plain_name(path);
+        let movielens_names = ["u.data", "u.item", "u.user", "ratings.csv", "movies.csv"];
+        if movielens_names.contains(&name.as_str()) {
+            return Some(Format::Movielens);
+        }
+        if ["log_", "video_features_basic", "user_features"]
+            .iter()
+            .any(|start| name.starts_with(start))
+        {
+            return Some(Format::Kuairand);
+        }
+        match name.rsplit_once('.')?.1 {
+            "jsonl" | "ndjson" => Some(Format::Jsonl),
+            "csv" => Some(Format::Csv),
+            "inter" | "item" | "user" | "dat" => Some(Format::Movielens),
+            _ => None,
+        }
+    }
+}
+
+/// One value read from a file, checked against the rules of the API.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Record {
+    /// An item.
+    Item(Item),
+    /// A user.
+    User(User),
+    /// An event.
+    Event(Event),
+}
+
+/// A record and where it came from.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Row {
+    /// The line of the file, from 1; several rows may come from one line.
+    pub(crate) line: u64,
+    /// What the line says.
+    pub(crate) record: Record,
+}
+
+/// A line that was not taken.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Reject {
+    /// The line of the file, from 1.
+    pub(crate) line: u64,
+    /// A short, stable code.
+    pub(crate) code: String,
+    /// What is wrong, for people; names the column where there is one.
+    pub(crate) detail: String,
+}
+
+/// Why a reader did not yield a row.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Fault {
+    /// This line is bad; the next one may be good.
+    #[error("line {}: {} ({})", .0.line, .0.detail, .0.code)]
+    Rejected(Reject),
+    /// The input cannot be read any further.
+    #[error("cannot be read after line {line}: {source}")]
+    Broken {
+        /// The last line that could be read, from 1 (0: none).
+        line: u64,
+        /// What the reader said.
+        source: std::io::Error,
+    },
+}
+
+/// Why a file cannot be read at all.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum OpenError {
+    /// There is no such file, or it may not be read.
+    #[error("{}: {source}", .path.display())]
+    Io {
+        /// The file.
+        path: PathBuf,
+        /// What the system said.
+        source: std::io::Error,
+    },
+    /// The folder holds nothing of that kind.
+    #[error("{}: no {entity} files in this folder (looked for {looked_for})", .path.display())]
+    EmptyFolder {
+        /// The folder.
+        path: PathBuf,
+        /// What was wanted.
+        entity: Entity,
+        /// The names that would have been taken.
+        looked_for: &'static str,
+    },
+    /// The file's head shows that it is something else.
+    #[error("{}: {detail}", .path.display())]
+    NotThisFormat {
+        /// The file.
+        path: PathBuf,
+        /// What it is, and what to do.
+        detail: String,
+    },
+}
+
+/// What is wrong with one line; the line's number is the caller's to know.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Problem {
+    /// A short, stable code.
+    pub(crate) code: String,
+    /// What is wrong, for people.
+    pub(crate) detail: String,
+}
+
+impl Problem {
+    fn new(code: &str, detail: impl Into<String>) -> Self {
+        Self {
+            code: code.to_owned(),
+            detail: detail.into(),
+        }
+    }
+
+    fn at(self, line: u64) -> Fault {
+        Fault::Rejected(Reject {
+            line,
+            code: self.code,
+            detail: self.detail,
+        })
+    }
+}
+
+impl From<FieldError> for Problem {
+    fn from(error: FieldError) -> Self {
+        Self {
+            code: error.code,
+            detail: format!("{}: {}", error.field, error.detail),
+        }
+    }
+}
+
+/// A reader of one file; lazily, one record at a time.
+pub(crate) type RecordReader = Box<dyn Iterator<Item = Result<Row, Fault>> + Send>;
+
+/// What reads one record (usually a line) and says which rows it means.
+trait Parse: Send {
+    /// Reads the next record, appends what it means to `rows` and returns its line; `None` at the end.
+    fn parse_next(&mut self, rows: &mut Vec<Record>) -> Option<Result<u64, Fault>>;
+}
+
+/// Turns a [`Parse`] into an iterator of rows.
+struct Rows<P> {
+    parser: P,
+    waiting: Vec<Record>,
+    line: u64,
+    broken: bool,
+}
+
+impl<P: Parse> Rows<P> {
+    fn new(parser: P) -> Self {
+        Self {
+            parser,
+            waiting: Vec::new(),
+            line: 0,
+            broken: false,
+        }
+    }
+}
+
+impl<P: Parse> Iterator for Rows<P> {
+    type Item = Result<Row, Fault>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        loop {
+            if let Some(record) = self.waiting.pop() {
+                return Some(Ok(Row {
+                    line: self.line,
+                    record,
+                }));
+            }
+            if self.broken {
+                return None;
+            }
+            match self.parser.parse_next(&mut self.waiting)? {
+                Ok(line) => {
+                    self.line = line;
+                    self.waiting.reverse();
+                }
+                Err(fault) => {
+                    self.waiting.clear();
+                    self.broken = matches!(fault, Fault::Broken { .. });
+                    return Some(Err(fault));
+                }
+            }
+        }
+    }
+}
+
+/// Opens one input. `now` stands in for times that a file leaves out.
+///
+/// # Errors
+/// The file cannot be opened, or its head shows that it is not `entity` in `format`.
+pub(crate) fn open(
+    input: &InputFile,
+    entity: Entity,
+    format: Format,
+    now: TimestampMs,
+    bytes_read: &BytesRead,
+) -> Result<RecordReader, OpenError> {
+    let lines = lines::Lines::new(input.open(bytes_read)?);
+    let path = input.path();
+    match format {
+        Format::Jsonl => Ok(Box::new(Rows::new(jsonl::Jsonl::new(lines, entity, now)))),
+        Format::Csv => Ok(Box::new(Rows::new(csv::Csv::open(lines, entity, now, path)?))),
+        Format::Movielens => movielens::open(lines, entity, path),
+        Format::Kuairand => Ok(Box::new(Rows::new(kuairand::Kuairand::open(lines, entity, path)?))),
+    }
+}
+
+/// The head of a file is not what the caller said it is.
+fn not_this_format(path: &Path, detail: impl Into<String>) -> OpenError {
+    OpenError::NotThisFormat {
+        path: path.to_owned(),
+        detail: detail.into(),
+    }
+}
+
+/// A fault in the head of a file is a fault of the whole file.
+fn head_fault(path: &Path, fault: Fault) -> OpenError {
+    match fault {
+        Fault::Rejected(reject) => not_this_format(path, format!("line {}: {}", reject.line, reject.detail)),
+        Fault::Broken { source, .. } => OpenError::Io {
+            path: path.to_owned(),
+            source,
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests;

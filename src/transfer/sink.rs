@@ -1,0 +1,267 @@
+//! Where imported rows go: an engine in this process, a running server, or nowhere.
+//!
+//! Owns the way of a batch and its patience when the other side is overloaded. Must not know files.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, TryStreamExt, stream};
+use reqwest::Method;
+use serde::Serialize;
+use swipeline_actors::{Engine, EngineError};
+use swipeline_models::event::Event;
+use swipeline_models::item::Item;
+use swipeline_models::user::User;
+use swipeline_models::wire::{EventDto, EventsReply, FieldError, ItemDto, ItemsReply, Rejection, UserDto};
+
+use super::Record;
+use super::rest::{RestError, RestServer};
+
+/// How many users are written at a time: they have no call for many, and each waits for a group commit.
+const USERS_IN_FLIGHT: usize = 64;
+/// The size from which a body is sent; a server takes 8 MiB.
+const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// How often an overloaded engine is asked again.
+const RETRIES_MAX: u32 = 600;
+const NDJSON: &str = "application/x-ndjson";
+const JSON: &str = "application/json";
+
+/// Where imported rows go.
+pub(crate) enum Sink {
+    /// Nowhere: they are only checked.
+    Nowhere,
+    /// Into a data dir, by an engine in this process.
+    Engine(Engine),
+    /// Into a running server.
+    Server(RestServer),
+}
+
+/// What became of a batch.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(crate) struct Written {
+    /// Rows that were taken.
+    pub(crate) taken: u64,
+    /// Rows that had been taken before.
+    pub(crate) duplicates: u64,
+    /// Rows that were not taken, by their place in the batch.
+    pub(crate) rejected: Vec<Rejection>,
+}
+
+/// Why a batch could not be written.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum SinkError {
+    /// The engine cannot.
+    #[error(transparent)]
+    Engine(#[from] EngineError),
+    /// The server cannot.
+    #[error(transparent)]
+    Server(#[from] RestError),
+    /// A row cannot be put into JSON.
+    #[error("a row cannot be written as JSON: {0}")]
+    Json(#[from] serde_json::Error),
+}
+
+impl Sink {
+    /// Writes a batch of one kind of rows; durable when it returns.
+    ///
+    /// # Errors
+    /// The other side cannot take it, or not any more.
+    pub(crate) async fn write(&self, records: Vec<Record>) -> Result<Written, SinkError> {
+        let count = records.len() as u64;
+        let batch = Kinds::of(records);
+        match self {
+            Sink::Nowhere => Ok(Written {
+                taken: count,
+                ..Written::default()
+            }),
+            Sink::Engine(engine) => write_to_engine(engine, batch).await,
+            Sink::Server(server) => write_to_server(server, batch).await,
+        }
+    }
+}
+
+/// A batch by kinds; a file holds one kind only, so two of the lists are empty.
+#[derive(Default)]
+struct Kinds {
+    items: Vec<Item>,
+    users: Vec<User>,
+    events: Vec<Event>,
+}
+
+impl Kinds {
+    fn of(records: Vec<Record>) -> Self {
+        let mut kinds = Kinds::default();
+        for record in records {
+            match record {
+                Record::Item(item) => kinds.items.push(item),
+                Record::User(user) => kinds.users.push(user),
+                Record::Event(event) => kinds.events.push(event),
+            }
+        }
+        kinds
+    }
+}
+
+async fn write_to_engine(engine: &Engine, batch: Kinds) -> Result<Written, SinkError> {
+    let mut written = Written::default();
+    if !batch.items.is_empty() {
+        let outcomes = patiently(batch.items, |items| engine.upsert_items(items)).await?;
+        let rejected = outcomes
+            .iter()
+            .enumerate()
+            .filter_map(|(index, outcome)| Some((index, outcome.as_ref().err()?)));
+        written
+            .rejected
+            .extend(rejected.map(|(index, error)| Rejection::from_field(index, error)));
+        written.taken = (outcomes.len() - written.rejected.len()) as u64;
+    }
+    if !batch.users.is_empty() {
+        written.taken = batch.users.len() as u64;
+        let users = stream::iter(batch.users).map(|user| patiently(user, |user| engine.put_user(user)));
+        let outcomes: Vec<Result<(), EngineError>> = users.buffered(USERS_IN_FLIGHT).collect().await;
+        for (index, outcome) in outcomes.into_iter().enumerate() {
+            if let Some(error) = field_error(outcome)? {
+                written.rejected.push(Rejection::from_field(index, &error));
+            }
+        }
+        written.taken -= written.rejected.len() as u64;
+    }
+    if !batch.events.is_empty() {
+        let reply = patiently(batch.events, |events| engine.ingest(events)).await?;
+        written.taken = reply.accepted as u64;
+        written.duplicates = reply.duplicates as u64;
+        written.rejected = reply.rejected;
+    }
+    Ok(written)
+}
+
+/// What a user breaks is the user's reject; everything else ends the import.
+fn field_error(outcome: Result<(), EngineError>) -> Result<Option<FieldError>, EngineError> {
+    match outcome {
+        Ok(()) => Ok(None),
+        Err(EngineError::Invalid(error)) => Ok(Some(error)),
+        Err(error) => Err(error),
+    }
+}
+
+/// Calls again as long as the engine is overloaded.
+async fn patiently<T: Clone, R, F: Future<Output = Result<R, EngineError>>>(
+    argument: T,
+    call: impl Fn(T) -> F,
+) -> Result<R, EngineError> {
+    for _ in 0..RETRIES_MAX {
+        match call(argument.clone()).await {
+            Err(EngineError::Overloaded { retry_after_ms }) => {
+                tokio::time::sleep(Duration::from_millis(retry_after_ms.max(1))).await;
+            }
+            outcome => return outcome,
+        }
+    }
+    call(argument).await
+}
+
+async fn write_to_server(server: &RestServer, batch: Kinds) -> Result<Written, SinkError> {
+    let mut written = Written::default();
+    let items: Vec<ItemDto> = batch.items.iter().map(ItemDto::from).collect();
+    for body in bodies(&items)? {
+        let reply: ItemsReply = server.send(Method::POST, &["v1", "items"], NDJSON, body.bytes).await?;
+        written.taken += reply.upserted as u64;
+        written.rejected.extend(moved(reply.rejected, body.first));
+    }
+    let events: Vec<EventDto> = batch.events.iter().map(EventDto::from).collect();
+    for body in bodies(&events)? {
+        let reply: EventsReply = server.send(Method::POST, &["v1", "events"], NDJSON, body.bytes).await?;
+        written.taken += reply.accepted as u64;
+        written.duplicates += reply.duplicates as u64;
+        written.rejected.extend(moved(reply.rejected, body.first));
+    }
+    let puts = stream::iter(&batch.users).map(|user| put_user(server, user));
+    written.taken += puts
+        .buffered(USERS_IN_FLIGHT)
+        .try_fold(0, |count, ()| async move { Ok(count + 1) })
+        .await?;
+    Ok(written)
+}
+
+async fn put_user(server: &RestServer, user: &User) -> Result<(), SinkError> {
+    let body = serde_json::to_vec(&UserDto::from(user))?;
+    let _: serde::de::IgnoredAny = server
+        .send(Method::PUT, &["v1", "users", user.id.as_str()], JSON, body)
+        .await?;
+    Ok(())
+}
+
+/// One call's body and the place of its first row in the batch.
+struct CallBody {
+    first: usize,
+    bytes: Vec<u8>,
+}
+
+/// The rows as NDJSON, cut so that no body grows far over [`BODY_BYTES_MAX`].
+fn bodies<T: Serialize>(rows: &[T]) -> Result<Vec<CallBody>, serde_json::Error> {
+    let mut bodies: Vec<CallBody> = Vec::new();
+    for (place, row) in rows.iter().enumerate() {
+        let line = serde_json::to_vec(row)?;
+        let fits = bodies
+            .last()
+            .is_some_and(|body| body.bytes.len() + line.len() < BODY_BYTES_MAX);
+        if !fits {
+            bodies.push(CallBody {
+                first: place,
+                bytes: Vec::new(),
+            });
+        }
+        if let Some(body) = bodies.last_mut() {
+            body.bytes.extend_from_slice(&line);
+            body.bytes.push(b'\n');
+        }
+    }
+    Ok(bodies)
+}
+
+/// Rejections of a call as rejections of the batch.
+fn moved(rejections: Vec<Rejection>, first: usize) -> impl Iterator<Item = Rejection> {
+    rejections.into_iter().map(move |rejection| Rejection {
+        index: rejection.index + first,
+        ..rejection
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_cut_by_size_and_know_their_first_row() {
+        let rows = vec!["x".repeat(BODY_BYTES_MAX / 3); 7];
+        let bodies = bodies(&rows).expect("JSON");
+        assert_eq!(bodies.iter().map(|body| body.first).collect::<Vec<_>>(), [0, 2, 4, 6]);
+        assert!(bodies.iter().all(|body| body.bytes.len() <= BODY_BYTES_MAX + 2));
+        let rejection = Rejection {
+            index: 1,
+            code: "c".to_owned(),
+            detail: String::new(),
+        };
+        assert_eq!(
+            moved(vec![rejection], 4).next().map(|rejection| rejection.index),
+            Some(5)
+        );
+    }
+
+    #[tokio::test]
+    async fn an_overloaded_engine_is_asked_again() {
+        let calls = std::cell::Cell::new(0);
+        let outcome = patiently((), |()| {
+            calls.set(calls.get() + 1);
+            let busy = calls.get() < 3;
+            async move {
+                if busy {
+                    Err(EngineError::Overloaded { retry_after_ms: 1 })
+                } else {
+                    Ok(7)
+                }
+            }
+        });
+        assert_eq!(outcome.await.expect("taken in the end"), 7);
+        assert_eq!(calls.get(), 3);
+    }
+}

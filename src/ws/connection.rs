@@ -1,0 +1,402 @@
+//! One task per socket: reads frames, hands messages to the session, writes what the outbox holds.
+//!
+//! A slow client blocks only this task; meanwhile its outbox keeps the newest feed only. A write that takes too long,
+//! or an outbox that overflows, ends the connection.
+
+use std::future::pending;
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use actix_web::error::PayloadError;
+use actix_web::rt::time::{interval_at, sleep_until, timeout};
+use actix_web::web;
+use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError, Session};
+use swipeline_actors::{Engine, EngineError, Outgoing, SocketHandle, SocketOutbox};
+use swipeline_models::ids::UserId;
+use swipeline_models::wire::{CLIENT_FRAME_BYTES_MAX, ClientMessage, Hello, MessageId, ServerMessage};
+use tokio::time::{Instant as TimerInstant, MissedTickBehavior};
+
+use super::close::Ending;
+use super::codec::{Incoming, Protocol};
+use super::handshake::Caller;
+use super::writer::{RECONNECT_AFTER_MS, Writer};
+use crate::auth::{AuthError, Viewer};
+use crate::server::{AppState, now};
+
+/// So many pings may stay unanswered.
+const PINGS_UNANSWERED_MAX: u32 = 2;
+/// How long the client may take to answer a close frame.
+const CLOSE_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// One socket.
+pub(super) struct Connection {
+    state: web::Data<AppState>,
+    engine: Engine,
+    writer: Writer,
+    outbox: Arc<SocketOutbox>,
+    /// Whose socket; `None` until a `hello` has said so.
+    user: Option<UserId>,
+    /// The way into the session; `None` until it is open.
+    handle: Option<SocketHandle>,
+    /// When the connection ends by itself: no `hello`, or an expired token.
+    deadline: Option<(TimerInstant, Ending)>,
+    errors_in_a_row: u32,
+    pings_unanswered: u32,
+    drain_was_told: bool,
+}
+
+impl Connection {
+    /// A socket that has just been upgraded.
+    pub(super) fn new(state: web::Data<AppState>, engine: Engine, protocol: Protocol, session: Session) -> Self {
+        Self {
+            writer: Writer::new(session, protocol, Duration::from_millis(state.settings().ws.write_timeout_ms)),
+            outbox: engine.outbox(),
+            state,
+            engine,
+            user: None,
+            handle: None,
+            deadline: None,
+            errors_in_a_row: 0,
+            pings_unanswered: 0,
+            drain_was_told: false,
+        }
+    }
+
+    /// Serves the socket until it ends.
+    pub(super) async fn run(mut self, mut stream: AggregatedMessageStream, caller: Caller) {
+        let state = self.state.clone();
+        let _counted = state.enter_socket();
+        let ending = match self.serve(&mut stream, caller).await {
+            Ok(()) => Ending::Gone,
+            Err(ending) => ending,
+        };
+        // The session must not push to a socket that is being closed.
+        self.handle = None;
+        metrics::counter!("swipeline_sockets_closed_total", "code" => ending.code().to_string()).increment(1);
+        tracing::debug!(?ending, user = self.user.as_ref().map(UserId::as_str), "socket closed");
+        let Some(frame) = ending.frame() else { return };
+        if !self.writer.close(frame, CLOSE_HANDSHAKE_TIMEOUT).await {
+            return;
+        }
+        // Reading on until the client has closed lets the close frame arrive before the connection is torn down.
+        let _ = timeout(CLOSE_HANDSHAKE_TIMEOUT, async {
+            while let Some(Ok(_)) = stream.recv().await {}
+        })
+        .await;
+    }
+
+    async fn serve(&mut self, stream: &mut AggregatedMessageStream, caller: Caller) -> Result<(), Ending> {
+        match caller {
+            Caller::Known(user, expires_at_s) => {
+                self.deadline = expires_at_s.map(expiry);
+                self.open_session(user, None, Hello::default()).await?;
+            }
+            Caller::Unknown => {
+                let hello_timeout = Duration::from_millis(self.state.settings().ws.hello_timeout_ms);
+                self.deadline = Some((TimerInstant::now() + hello_timeout, Ending::NoHello));
+            }
+        }
+        let ping_interval = Duration::from_millis(self.state.settings().ws.ping_ms);
+        let mut pings = interval_at(TimerInstant::now() + ping_interval, ping_interval);
+        pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let outbox = Arc::clone(&self.outbox);
+        loop {
+            let deadline = self.deadline.as_ref().map(|(at, _)| *at);
+            tokio::select! {
+                // What waits to be written goes first: reading on before that would let answers pile up.
+                biased;
+                () = reached(deadline) => return Err(self.overdue().await),
+                _ = pings.tick() => self.ping().await?,
+                outgoing = outbox.next() => self.write_outgoing(outgoing).await?,
+                frame = stream.recv() => match frame {
+                    Some(Ok(frame)) => self.read_frame(frame).await?,
+                    Some(Err(error)) => return Err(ending_of(&error)),
+                    None => return Ok(()),
+                },
+            }
+        }
+    }
+
+    /// Opens the session; `welcome` and the first feed come through the outbox.
+    async fn open_session(&mut self, user: UserId, id: Option<MessageId>, hello: Hello) -> Result<(), Ending> {
+        let opened = self.engine.connect(&user, hello, Arc::clone(&self.outbox)).await;
+        self.user = Some(user);
+        match opened {
+            Ok(handle) => {
+                self.handle = Some(handle);
+                Ok(())
+            }
+            Err(error) => {
+                self.writer.write_engine_error(id, &error).await?;
+                Err(match error {
+                    EngineError::JournalFailed(_) => Ending::JournalFailed,
+                    EngineError::Overloaded { .. }
+                    | EngineError::Unavailable(_)
+                    | EngineError::Invalid(_)
+                    | EngineError::InvalidMany(_)
+                    | EngineError::NotFound(_)
+                    | EngineError::Conflict(_)
+                    | EngineError::DataDir(_)
+                    | EngineError::ModelRefused(_) => Ending::Refused,
+                })
+            }
+        }
+    }
+
+    async fn read_frame(&mut self, frame: AggregatedMessage) -> Result<(), Ending> {
+        let received_at = Instant::now();
+        self.pings_unanswered = 0;
+        let (protocol, bytes) = match frame {
+            AggregatedMessage::Text(text) => (Protocol::Json, text.into_bytes()),
+            AggregatedMessage::Binary(bytes) => (Protocol::MessagePack, bytes),
+            AggregatedMessage::Ping(payload) => {
+                return self.writer.pong(&payload).await;
+            }
+            AggregatedMessage::Pong(_) => return Ok(()),
+            AggregatedMessage::Close(_) => return Err(Ending::ClosedByClient),
+        };
+        if bytes.len() > CLIENT_FRAME_BYTES_MAX {
+            return Err(Ending::TooBig);
+        }
+        if protocol != self.writer.protocol {
+            let detail = format!("{} takes {} frames", self.writer.protocol.name(), frame_kind(self.writer.protocol));
+            return self.refuse(None, "wrong_frame_type", detail).await;
+        }
+        for result in protocol.decode(&bytes) {
+            match result {
+                Ok(incoming) => {
+                    self.errors_in_a_row = 0;
+                    self.take(incoming, received_at).await?;
+                }
+                Err(bad) => self.refuse(bad.id, bad.code, bad.detail).await?,
+            }
+        }
+        Ok(())
+    }
+
+    async fn take(&mut self, incoming: Incoming, received_at: Instant) -> Result<(), Ending> {
+        let Incoming { id, message } = incoming;
+        metrics::counter!("swipeline_socket_messages_in_total", "type" => message_kind(&message)).increment(1);
+        match message {
+            ClientMessage::Ping => {
+                self.writer.write(&ServerMessage::Pong {
+                    id,
+                    server_time: now().0,
+                })
+                .await
+            }
+            ClientMessage::Pong => Ok(()),
+            ClientMessage::Bye => Err(Ending::Bye),
+            ClientMessage::Auth { token } => self.renew(id, &token).await,
+            ClientMessage::Hello(hello) => self.hello(id, hello, received_at).await,
+            other @ (ClientMessage::Events(_) | ClientMessage::Feed(_) | ClientMessage::Seen { .. }) => {
+                self.hand_over(id, other, received_at).await
+            }
+        }
+    }
+
+    /// The first `hello` of a socket without a token opens the session; any other one is the session's business.
+    async fn hello(&mut self, id: Option<MessageId>, mut hello: Hello, received_at: Instant) -> Result<(), Ending> {
+        let token = hello.token.take();
+        if self.user.is_none() {
+            let Some(token) = token else {
+                return self
+                    .refuse(id, "token_missing", "hello must carry a token".to_owned())
+                    .await;
+            };
+            let viewer = match self.state.authenticator().viewer(&token) {
+                Ok(viewer) => viewer,
+                Err(error) => return Err(self.token_refused(id, &error).await),
+            };
+            if let Err(exceeded) = self.state.limits().check_user(viewer.user.as_str()) {
+                let retry_after_ms = u64::try_from(exceeded.retry_after.as_millis()).unwrap_or(u64::MAX);
+                self.writer.write_engine_error(id, &EngineError::Overloaded { retry_after_ms })
+                    .await?;
+                return Err(Ending::Refused);
+            }
+            self.deadline = Some(expiry(viewer.expires_at_s));
+            return self.open_session(viewer.user, id, hello).await;
+        }
+        if let Some(token) = token
+            && self.state.authenticator().takes_tokens()
+        {
+            self.check_renewal(&id, &token).await?;
+        }
+        self.hand_over(id, ClientMessage::Hello(hello), received_at).await
+    }
+
+    /// `auth`: a fresh token of the same user; answered by an empty `ack`.
+    async fn renew(&mut self, id: Option<MessageId>, token: &str) -> Result<(), Ending> {
+        if !self.state.authenticator().takes_tokens() {
+            return self
+                .refuse(id, "auth_not_configured", "this server takes no tokens".to_owned())
+                .await;
+        }
+        if self.user.is_none() {
+            return self
+                .refuse(id, "hello_expected", "say hello with the token first".to_owned())
+                .await;
+        }
+        self.check_renewal(&id, token).await?;
+        self.writer.write(&ServerMessage::Ack {
+            id,
+            accepted: 0,
+            duplicates: 0,
+            rejected: Vec::new(),
+            durable: true,
+        })
+        .await
+    }
+
+    async fn check_renewal(&mut self, id: &Option<MessageId>, token: &str) -> Result<(), Ending> {
+        let renewed = match self.state.authenticator().viewer(token) {
+            Ok(viewer) if self.user.as_ref() == Some(&viewer.user) => Ok(viewer),
+            Ok(_) => Err(AuthError::Invalid("it is another user's".to_owned())),
+            Err(error) => Err(error),
+        };
+        match renewed {
+            Ok(Viewer { expires_at_s, .. }) => {
+                // A back end's socket has no deadline and needs none.
+                self.deadline = self.deadline.take().map(|_| expiry(expires_at_s));
+                Ok(())
+            }
+            Err(error) => Err(self.token_refused(id.clone(), &error).await),
+        }
+    }
+
+    async fn hand_over(
+        &mut self,
+        id: Option<MessageId>,
+        message: ClientMessage,
+        received_at: Instant,
+    ) -> Result<(), Ending> {
+        let Some(handle) = &self.handle else {
+            return self
+                .refuse(id, "hello_expected", "say hello with a token first".to_owned())
+                .await;
+        };
+        match handle.send(id.clone(), message, received_at) {
+            Ok(()) => Ok(()),
+            Err(error) => self.writer.write_engine_error(id, &error).await,
+        }
+    }
+
+    /// A bad message: said so, counted, and too many in a row end the connection.
+    async fn refuse(&mut self, id: Option<MessageId>, code: impl Into<String>, message: String) -> Result<(), Ending> {
+        self.errors_in_a_row += 1;
+        self.writer.write_error(id, code.into(), message, None).await?;
+        if self.errors_in_a_row >= self.state.settings().ws.errors_max {
+            return Err(Ending::TooManyErrors);
+        }
+        Ok(())
+    }
+
+    async fn token_refused(&mut self, id: Option<MessageId>, error: &AuthError) -> Ending {
+        let (code, ending) = match error {
+            AuthError::Expired => ("token_expired", Ending::TokenExpired),
+            AuthError::Invalid(_) | AuthError::Missing => ("token_refused", Ending::TokenRefused),
+        };
+        match self.writer.write_error(id, code.to_owned(), error.to_string(), None).await {
+            Ok(()) => ending,
+            Err(gone) => gone,
+        }
+    }
+
+    /// The deadline has passed: says what was missed.
+    async fn overdue(&mut self) -> Ending {
+        let Some((_, ending)) = self.deadline.take() else {
+            return Ending::Gone;
+        };
+        let (code, message) = match ending {
+            Ending::NoHello => ("hello_timeout", "no hello with a token came in time"),
+            _ => ("token_expired", "the token has expired; reconnect with a fresh one"),
+        };
+        match self.writer.write_error(None, code.to_owned(), message.to_owned(), None).await {
+            Ok(()) => ending,
+            Err(gone) => gone,
+        }
+    }
+
+    async fn ping(&mut self) -> Result<(), Ending> {
+        if self.pings_unanswered >= PINGS_UNANSWERED_MAX {
+            return Err(Ending::Silent);
+        }
+        self.pings_unanswered += 1;
+        self.writer.ping().await
+    }
+
+    async fn write_outgoing(&mut self, outgoing: Outgoing) -> Result<(), Ending> {
+        match outgoing {
+            Outgoing::Message(message) => {
+                self.drain_was_told |= matches!(message, ServerMessage::Drain { .. });
+                self.writer.write(&message).await
+            }
+            Outgoing::Feed(pushed) => self.writer.write_feed(&pushed).await,
+            Outgoing::Close(reason) => {
+                let ending = Ending::from(reason);
+                if ending == Ending::Draining && !self.drain_was_told {
+                    self.writer.write(&ServerMessage::Drain {
+                        reconnect_after_ms: RECONNECT_AFTER_MS,
+                    })
+                    .await?;
+                }
+                Err(ending)
+            }
+        }
+    }
+
+}
+
+async fn reached(deadline: Option<TimerInstant>) {
+    match deadline {
+        Some(deadline) => sleep_until(deadline).await,
+        None => pending().await,
+    }
+}
+
+/// When a token that is valid until `expires_at_s` (in seconds since 1970-01-01 UTC) ends a connection.
+fn expiry(expires_at_s: u64) -> (TimerInstant, Ending) {
+    let now_s = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs();
+    let left = Duration::from_secs(expires_at_s.saturating_sub(now_s));
+    let at = TimerInstant::now()
+        .checked_add(left)
+        .unwrap_or_else(|| TimerInstant::now() + EXPIRY_MAX);
+    (at, Ending::TokenExpired)
+}
+
+/// Tokens that are valid for longer than the clock can count end after a year.
+const EXPIRY_MAX: Duration = Duration::from_secs(365 * 86_400);
+
+fn ending_of(error: &ProtocolError) -> Ending {
+    match error {
+        ProtocolError::Overflow | ProtocolError::InvalidLength(_) => Ending::TooBig,
+        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Ending::NotUtf8,
+        // The aggregated stream reports fragments that are too long together as an I/O error without a source of its own.
+        ProtocolError::Io(error) if error.get_ref().is_some_and(|source| !source.is::<PayloadError>()) => Ending::TooBig,
+        ProtocolError::Io(_) => Ending::Gone,
+        _ => Ending::Protocol,
+    }
+}
+
+fn frame_kind(protocol: Protocol) -> &'static str {
+    match protocol {
+        Protocol::Json => "text",
+        Protocol::MessagePack => "binary",
+    }
+}
+
+fn message_kind(message: &ClientMessage) -> &'static str {
+    match message {
+        ClientMessage::Hello(_) => "hello",
+        ClientMessage::Events(_) => "event",
+        ClientMessage::Feed(_) => "feed",
+        ClientMessage::Seen { .. } => "seen",
+        ClientMessage::Auth { .. } => "auth",
+        ClientMessage::Ping => "ping",
+        ClientMessage::Pong => "pong",
+        ClientMessage::Bye => "bye",
+    }
+}

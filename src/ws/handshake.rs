@@ -1,0 +1,204 @@
+//! The way to an open socket: origin, subprotocol, identity. Whatever is wrong is answered before the upgrade.
+
+use std::net::IpAddr;
+
+use actix_web::http::header::{HOST, HeaderMap, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::{HttpRequest, HttpResponse, web};
+use swipeline_models::ids::UserId;
+use swipeline_models::wire::{CLIENT_FRAME_BYTES_MAX, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, check_user_id};
+
+use super::codec::Protocol;
+use super::connection::Connection;
+use crate::auth::Identity;
+use crate::rest::{Problem, ProblemDto, ProblemKind, Query};
+use crate::server::AppState;
+
+/// What a subprotocol that carries a token starts with; it is never echoed.
+const BEARER_PREFIX: &str = "bearer.";
+/// The most bytes of a frame that are read at all. A frame between [`CLIENT_FRAME_BYTES_MAX`] and this bound is read to
+/// its end, so that the close frame reaches the client; a larger one is not.
+const FRAME_READ_BYTES_MAX: usize = 4 * CLIENT_FRAME_BYTES_MAX;
+
+/// Who opens a socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Caller {
+    /// Known from the handshake; until when a token is valid, in seconds since 1970-01-01 UTC.
+    Known(UserId, Option<u64>),
+    /// Will say so in `hello`.
+    Unknown,
+}
+
+/// Open the stream
+///
+/// A WebSocket with the subprotocol `swipeline.v1.json` (text frames; the default) or `swipeline.v1.msgpack` (binary
+/// frames). Client messages are `ClientFrame`, server messages are `ServerMessage`; a frame is one message or a list of
+/// messages. Every like, skip or other strong signal is answered by a fresh `feed` at once.
+#[utoipa::path(get, path = "/v1/stream", tag = "stream",
+    params(("user_id" = Option<String>, Query, description = "The viewer, when no key is configured")),
+    responses(
+        (status = 101, description = "The stream is open"),
+        (status = 400, description = "Not a handshake, no user, or no known subprotocol", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 401, description = "The token was refused", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 403, description = "The origin may not open a stream", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 503, description = "Not now", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn open_stream(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    payload: web::Payload,
+) -> Result<HttpResponse, Problem> {
+    check_origin(request.headers(), &state.settings().ws.allowed_origins)?;
+    let offered = offered_subprotocols(request.headers());
+    let protocol = choose_protocol(&offered)?;
+    let caller = find_caller(&request, &state, &offered)?;
+    if let Caller::Known(user, _) = &caller {
+        state.limits().check_user(user.as_str())?;
+    }
+    let engine = state.engine()?.clone();
+    let known = [SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK];
+    let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, &known)
+        .map_err(|error| Problem::of_status(error.as_response_error().status_code(), error.to_string()))?;
+    let stream = stream
+        .max_frame_size(FRAME_READ_BYTES_MAX)
+        .aggregate_continuations()
+        .max_continuation_size(FRAME_READ_BYTES_MAX);
+    metrics::counter!("swipeline_sockets_opened_total", "protocol" => protocol.name()).increment(1);
+    let connection = Connection::new(state, engine, protocol, session);
+    actix_web::rt::spawn(connection.run(stream, caller));
+    Ok(response)
+}
+
+/// A page may open a stream from the server's own host, from loopback, and from the configured origins. What is not a
+/// browser sends no origin.
+fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
+    let Some(origin) = headers.get(ORIGIN) else {
+        return Ok(());
+    };
+    let refused = || Problem::new(ProblemKind::Forbidden, "this origin may not open a stream");
+    let origin = origin.to_str().map_err(|_| refused())?;
+    if allowed
+        .iter()
+        .any(|known| known == "*" || known.eq_ignore_ascii_case(origin))
+    {
+        return Ok(());
+    }
+    let authority = origin
+        .split_once("://")
+        .map(|(_, authority)| authority)
+        .ok_or_else(refused)?;
+    let own_host = headers.get(HOST).and_then(|host| host.to_str().ok());
+    if own_host.is_some_and(|host| host.eq_ignore_ascii_case(authority)) || is_loopback(authority) {
+        return Ok(());
+    }
+    Err(refused())
+}
+
+fn is_loopback(authority: &str) -> bool {
+    let host = match authority.strip_prefix('[') {
+        Some(v6) => v6.split(']').next().unwrap_or_default(),
+        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
+    };
+    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+fn offered_subprotocols(headers: &HeaderMap) -> Vec<&str> {
+    let values = headers
+        .get_all(SEC_WEBSOCKET_PROTOCOL)
+        .filter_map(|value| value.to_str().ok());
+    values
+        .flat_map(|value| value.split(','))
+        .map(str::trim)
+        .filter(|name| !name.is_empty())
+        .collect()
+}
+
+/// The first known subprotocol; JSON when none is offered.
+fn choose_protocol(offered: &[&str]) -> Result<Protocol, Problem> {
+    let named: Vec<&str> = offered
+        .iter()
+        .copied()
+        .filter(|name| !name.starts_with(BEARER_PREFIX))
+        .collect();
+    if named.is_empty() {
+        return Ok(Protocol::Json);
+    }
+    named.iter().find_map(|name| Protocol::named(name)).ok_or_else(|| {
+        Problem::malformed(format!(
+            "no known subprotocol; offer {SUBPROTOCOL_JSON} or {SUBPROTOCOL_MSGPACK}"
+        ))
+    })
+}
+
+fn find_caller(request: &HttpRequest, state: &AppState, offered: &[&str]) -> Result<Caller, Problem> {
+    let query = Query::of(request)?;
+    let authenticator = state.authenticator();
+    if authenticator.is_anonymous() {
+        return Ok(Caller::Known(queried_user(&query)?, None));
+    }
+    let carried = offered.iter().find_map(|name| name.strip_prefix(BEARER_PREFIX));
+    let identity = match (authenticator.identify(request.headers()), carried) {
+        (Err(crate::auth::AuthError::Missing), Some(credential)) => authenticator.identify_credential(credential)?,
+        (Err(crate::auth::AuthError::Missing), None) if authenticator.takes_tokens() => return Ok(Caller::Unknown),
+        (identity, _) => identity?,
+    };
+    match identity {
+        Identity::Viewer(viewer) => {
+            if query.text("user_id").is_some_and(|named| named != viewer.user.as_str()) {
+                return Err(Problem::new(
+                    ProblemKind::Forbidden,
+                    "user_id is not the user of the token",
+                ));
+            }
+            Ok(Caller::Known(viewer.user, Some(viewer.expires_at_s)))
+        }
+        Identity::Service(place) => {
+            state.limits().check_key(place)?;
+            Ok(Caller::Known(queried_user(&query)?, None))
+        }
+        Identity::Anonymous => Ok(Caller::Known(queried_user(&query)?, None)),
+    }
+}
+
+fn queried_user(query: &Query) -> Result<UserId, Problem> {
+    let Some(text) = query.text("user_id") else {
+        return Err(Problem::malformed("user_id: the query must name the viewer"));
+    };
+    check_user_id(text).map_err(|error| Problem::malformed(format!("{}: {}", error.field, error.detail)))?;
+    UserId::new(text).map_err(|error| Problem::malformed(format!("user_id: {error}")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use actix_web::http::header::HeaderValue;
+
+    fn origin_is_taken(origin: &'static str, allowed: &[&str]) -> bool {
+        let mut headers = HeaderMap::new();
+        headers.insert(HOST, HeaderValue::from_static("feed.example:8080"));
+        headers.insert(ORIGIN, HeaderValue::from_static(origin));
+        let allowed: Vec<String> = allowed.iter().map(|origin| (*origin).to_owned()).collect();
+        check_origin(&headers, &allowed).is_ok()
+    }
+
+    #[test]
+    fn pages_of_other_hosts_are_refused() {
+        assert!(origin_is_taken("http://feed.example:8080", &[]));
+        assert!(origin_is_taken("http://localhost:3000", &[]));
+        assert!(origin_is_taken("http://[::1]:3000", &[]));
+        assert!(!origin_is_taken("https://evil.example", &[]));
+        assert!(!origin_is_taken("https://localhost.evil.example", &[]));
+        assert!(!origin_is_taken("null", &[]));
+        assert!(origin_is_taken("https://app.example", &["https://app.example"]));
+        assert!(!origin_is_taken("https://app.example.evil", &["https://app.example"]));
+        assert!(origin_is_taken("https://anything.example", &["*"]));
+    }
+
+    #[test]
+    fn a_subprotocol_is_chosen_or_the_handshake_fails() {
+        assert_eq!(choose_protocol(&[]).expect("default"), Protocol::Json);
+        assert_eq!(choose_protocol(&["bearer.abc"]).expect("default"), Protocol::Json);
+        let both = ["bearer.abc", SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON];
+        assert_eq!(choose_protocol(&both).expect("known"), Protocol::MessagePack);
+        assert!(choose_protocol(&["graphql-ws"]).is_err());
+    }
+}

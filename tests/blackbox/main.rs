@@ -1,0 +1,22 @@
+//! Black-box tests: they start the real binary on ports that the system chooses, with a temporary data directory, and
+//! speak to it as an app, an operator or an attacker would. Nothing sleeps: every wait is for a condition, with an end.
+
+mod admin;
+mod auth;
+mod bad_frames;
+mod bad_input;
+mod cli;
+mod command_line;
+mod config;
+mod demo;
+mod durability;
+mod feeds;
+mod harness;
+mod limits;
+mod pages;
+mod rest;
+mod shutdown;
+mod slow_reader;
+mod socket;
+mod stream;
+mod transfer;
