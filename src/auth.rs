@@ -139,9 +139,12 @@ impl Authenticator {
             return Err(AuthError::Invalid("unknown API key".to_owned()));
         };
         let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
-            .map_err(|error| match error.kind() {
-                ErrorKind::ExpiredSignature => AuthError::Expired,
-                _ => AuthError::Invalid(error.to_string()),
+            .map_err(|error| {
+                if matches!(error.kind(), ErrorKind::ExpiredSignature) {
+                    AuthError::Expired
+                } else {
+                    AuthError::Invalid(error.to_string())
+                }
             })?
             .claims;
         let user = UserId::new(&claims.sub).map_err(|error| AuthError::Invalid(format!("its subject {error}")))?;

@@ -20,7 +20,13 @@ static METRICS: OnceLock<PrometheusHandle> = OnceLock::new();
 
 /// Sends logs to standard error. Only the first call of a process counts.
 pub fn init_logs(settings: &LogSettings) {
-    let filter = EnvFilter::try_new(&settings.level).unwrap_or_else(|_| EnvFilter::new("info"));
+    let directives = if settings.level.contains('=') {
+        settings.level.clone()
+    } else {
+        // The HTTP library's words about its own start are not an operator's business.
+        format!("{},actix_server=warn", settings.level)
+    };
+    let filter = EnvFilter::try_new(directives).unwrap_or_else(|_| EnvFilter::new("info"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);

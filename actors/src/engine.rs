@@ -491,7 +491,10 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
     if storage.report.is_damaged() {
         tracing::error!(report = ?storage.report, "the data dir is damaged; what is left of it is used");
     }
-    let index = IndexParams { exact_items_max: config.exact_items_max, ..IndexParams::default() };
+    let index = IndexParams {
+        exact_items_max: config.exact_items_max,
+        ..IndexParams::default()
+    };
     let world = World::new(config.embedding_dim, index).map_err(|error| EngineError::DataDir(error.to_string()))?;
     let shared = Arc::new(Shared {
         config,

@@ -24,30 +24,30 @@ const KIND_ITEM_DELETED: u8 = 5;
 
 /// One event within a record; fields in this order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
-pub struct EventRecord {
+pub(crate) struct EventRecord {
     /// The client's name for it.
-    pub event_id: Option<String>,
+    pub(crate) event_id: Option<String>,
     /// The item's id, so that an export needs nothing else.
-    pub item_id: String,
+    pub(crate) item_id: String,
     /// The item's row.
-    pub row: Row,
+    pub(crate) row: Row,
     /// The signal's number.
-    pub signal: u8,
+    pub(crate) signal: u8,
     /// When, in milliseconds since 1970-01-01 UTC.
-    pub at: i64,
+    pub(crate) at: i64,
     /// How long it was watched, in milliseconds.
-    pub watch_ms: Option<u32>,
+    pub(crate) watch_ms: Option<u32>,
     /// Where it stood.
-    pub position: Option<u32>,
+    pub(crate) position: Option<u32>,
     /// In which feed.
-    pub request_id: Option<String>,
+    pub(crate) request_id: Option<String>,
     /// Anything else.
-    pub context: BTreeMap<String, ContextValue>,
+    pub(crate) context: BTreeMap<String, ContextValue>,
 }
 
 /// A record, read back or about to be written.
 #[derive(Debug, Clone, PartialEq)]
-pub enum JournalEntry {
+pub(crate) enum JournalEntry {
     /// Events of one user that counted.
     Events {
         /// Whose.
@@ -79,7 +79,7 @@ pub enum JournalEntry {
 
 /// Why a record cannot be read.
 #[derive(Debug, thiserror::Error)]
-pub enum RecordError {
+pub(crate) enum RecordError {
     /// Written by a newer program, or not by this one.
     #[error("unknown record kind {kind} version {version}")]
     Unknown {
@@ -101,7 +101,7 @@ pub enum RecordError {
 impl EventRecord {
     /// The record of an event on the item in `row`.
     #[must_use]
-    pub fn of(event: &Event, row: Row) -> Self {
+    pub(crate) fn of(event: &Event, row: Row) -> Self {
         Self {
             event_id: event.event_id.as_ref().map(|id| id.as_str().to_owned()),
             item_id: event.item.as_str().to_owned(),
@@ -117,7 +117,7 @@ impl EventRecord {
 
     /// The event; `None` when the record holds ids or signals that are none.
     #[must_use]
-    pub fn event(&self, user: &UserId) -> Option<Event> {
+    pub(crate) fn event(&self, user: &UserId) -> Option<Event> {
         Some(Event {
             event_id: self.event_id.as_deref().and_then(|id| EventId::new(id).ok()),
             user: user.clone(),
@@ -137,7 +137,7 @@ impl JournalEntry {
     ///
     /// # Errors
     /// Those of the journal; nothing was appended then.
-    pub fn append(&self, journal: &dyn Journal) -> Result<Seq, JournalError> {
+    pub(crate) fn append(&self, journal: &dyn Journal) -> Result<Seq, JournalError> {
         let (kind, key, payload) = match self {
             JournalEntry::Events { user, events } => (KIND_EVENTS, user.as_str(), encode(&(user, events))),
             JournalEntry::Shown { user, at, items } => (KIND_SHOWN, user.as_str(), encode(&(user, at, items))),
@@ -161,7 +161,7 @@ impl JournalEntry {
     ///
     /// # Errors
     /// When it is of an unknown kind or version, or does not hold what its kind says.
-    pub fn read(record: &Record) -> Result<Self, RecordError> {
+    pub(crate) fn read(record: &Record) -> Result<Self, RecordError> {
         let kind = record.kind;
         if record.version != VERSION {
             return Err(RecordError::Unknown {
@@ -196,7 +196,7 @@ impl JournalEntry {
 
     /// The user that the entry is about, if it is about one.
     #[must_use]
-    pub fn user(&self) -> Option<&str> {
+    pub(crate) fn user(&self) -> Option<&str> {
         match self {
             JournalEntry::Events { user, .. } | JournalEntry::Shown { user, .. } => Some(user.as_str()),
             JournalEntry::User(user) => Some(&user.id),

@@ -81,13 +81,27 @@ fn wall_ns() -> u64 {
 }
 
 fn slate(world: &World, ready: &mut Ready, seed: u64, scratch: &mut Scratch, clock: &dyn Fn() -> u64) -> Slate {
-    let query =
-        Query { n: FEED_ITEMS, now: NOW, seed, region: None, excluded: &[], explain: false, clock };
+    let query = Query {
+        n: FEED_ITEMS,
+        now: NOW,
+        seed,
+        region: None,
+        excluded: &[],
+        explain: false,
+        clock,
+    };
     run(world, &ready.state, &mut ready.pool, &query, scratch)
 }
 
 /// One swipe: the event, then the slate that answers it.
-fn swipe(world: &World, case: Case, ready: &mut Ready, seed: u64, scratch: &mut Scratch, clock: &dyn Fn() -> u64) -> Slate {
+fn swipe(
+    world: &World,
+    case: Case,
+    ready: &mut Ready,
+    seed: u64,
+    scratch: &mut Scratch,
+    clock: &dyn Fn() -> u64,
+) -> Slate {
     match case {
         Case::FullRecall => ready.pool.state.filled_at = None,
         Case::Like => apply(world, &mut ready.state, ready.row, Signal::Like, NOW),
@@ -101,9 +115,16 @@ fn viewers(world: &World, items: usize, scratch: &mut Scratch) -> Vec<Ready> {
     (0..VIEWERS)
         .map(|number| {
             let state = viewer_of(world, items, number);
-            let mut ready = Ready { state, pool: Pool::default(), row: 0 };
+            let mut ready = Ready {
+                state,
+                pool: Pool::default(),
+                row: 0,
+            };
             let first = slate(world, &mut ready, number, scratch, &|| 0);
-            let liked = first.items.iter().find(|item| item.channels.contains(Channel::Embedding));
+            let liked = first
+                .items
+                .iter()
+                .find(|item| item.channels.contains(Channel::Embedding));
             ready.row = liked.or(first.items.first()).expect("a slate").row;
             ready
         })
@@ -127,7 +148,9 @@ struct Line {
 fn median_us(nanoseconds: impl Iterator<Item = u64>) -> f64 {
     let mut sorted: Vec<u64> = nanoseconds.collect();
     sorted.sort_unstable();
-    sorted.get(sorted.len() / 2).map_or(f64::NAN, |middle| *middle as f64 / 1_000.0)
+    sorted
+        .get(sorted.len() / 2)
+        .map_or(f64::NAN, |middle| *middle as f64 / 1_000.0)
 }
 
 /// Measures CPU time by stage.
@@ -146,7 +169,12 @@ fn measure(world: &World, items: usize, case: Case, viewers: &[Ready], scratch: 
     let report = |run: &(u64, u64, Slate, usize)| run.2.report.clone();
     let channel_us = Channel::ALL
         .into_iter()
-        .map(|channel| (channel.name(), median_us(runs.iter().map(|run| report(run).channels[channel.number()].took_ns))))
+        .map(|channel| {
+            (
+                channel.name(),
+                median_us(runs.iter().map(|run| report(run).channels[channel.number()].took_ns)),
+            )
+        })
         .filter(|(_, us)| *us > 0.0)
         .collect();
     let middle = runs.len() / 2;
@@ -171,18 +199,33 @@ fn print_table(lines: &[Line]) {
     for line in lines {
         print!("{:>9} {:>12} {:>7.1}", line.items, line.case.name(), line.event_us);
         line.stage_us.iter().for_each(|us| print!(" {us:>9.1}"));
-        println!(" {:>9.1} {:>6} {:>7} {:>5.0}%", line.total_us, line.pool, line.ranked, 100.0 * line.share);
+        println!(
+            " {:>9.1} {:>6} {:>7} {:>5.0}%",
+            line.total_us,
+            line.pool,
+            line.ranked,
+            100.0 * line.share
+        );
     }
     println!("\nRecall by channel\n");
     for line in lines.iter().filter(|line| !line.channel_us.is_empty()) {
-        let channels: Vec<String> = line.channel_us.iter().map(|(name, us)| format!("{name} {us:.1}")).collect();
+        let channels: Vec<String> = line
+            .channel_us
+            .iter()
+            .map(|(name, us)| format!("{name} {us:.1}"))
+            .collect();
         println!("{:>9} {:>12}  {}", line.items, line.case.name(), channels.join("  "));
     }
 }
 
 fn sizes() -> Vec<usize> {
     let named = std::env::var("SWIPE_BENCH_ITEMS").ok();
-    let parsed = named.map(|sizes| sizes.split(',').filter_map(|size| size.trim().parse().ok()).collect::<Vec<_>>());
+    let parsed = named.map(|sizes| {
+        sizes
+            .split(',')
+            .filter_map(|size| size.trim().parse().ok())
+            .collect::<Vec<_>>()
+    });
     match parsed.filter(|sizes| !sizes.is_empty()) {
         Some(sizes) => sizes,
         // Run as a test only the smallest world is built.

@@ -25,7 +25,13 @@ const EXIT_FAILURE: u8 = 1;
 
 /// A real-time recommender for apps in which people swipe through a feed.
 #[derive(Debug, Parser)]
-#[command(name = "swipeline", version, about, arg_required_else_help = true, propagate_version = true)]
+#[command(
+    name = "swipeline",
+    version,
+    about,
+    arg_required_else_help = true,
+    propagate_version = true
+)]
 pub struct Cli {
     /// What to do.
     #[command(subcommand)]
@@ -71,7 +77,10 @@ impl ConfigFile {
     /// # Errors
     /// Every unknown key and every impossible value, by its name.
     pub fn load(&self, flags: impl IntoIterator<Item = (&'static str, Option<String>)>) -> anyhow::Result<Settings> {
-        let flags = flags.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+        let flags = flags
+            .into_iter()
+            .filter_map(|(key, value)| Some((key, value?)))
+            .collect();
         Ok(Settings::load(&Sources::of_process(self.config.clone(), flags))?)
     }
 }

@@ -20,7 +20,11 @@ pub(super) struct Reader {
 
 impl Reader {
     pub(super) fn new(config: Config) -> Self {
-        Self { config, errors: Vec::new(), known: BTreeSet::new() }
+        Self {
+            config,
+            errors: Vec::new(),
+            known: BTreeSet::new(),
+        }
     }
 
     /// Lays what the layers say over the defaults.
@@ -229,18 +233,18 @@ impl Reader {
 
 /// All given keys with where they come from.
 fn leaves(path: &str, value: &Value, found: &mut Vec<(String, Option<String>)>) {
-    match &value.kind {
-        ValueKind::Table(table) if path.is_empty() || !table.is_empty() => {
-            for (key, value) in table {
-                let path = if path.is_empty() {
-                    key.clone()
-                } else {
-                    format!("{path}.{key}")
-                };
-                leaves(&path, value, found);
-            }
+    if let ValueKind::Table(table) = &value.kind
+        && (path.is_empty() || !table.is_empty())
+    {
+        for (key, value) in table {
+            let path = if path.is_empty() {
+                key.clone()
+            } else {
+                format!("{path}.{key}")
+            };
+            leaves(&path, value, found);
         }
-        _ => found.push((path.to_owned(), value.origin().map(str::to_owned))),
+        return;
     }
+    found.push((path.to_owned(), value.origin().map(str::to_owned)));
 }
-

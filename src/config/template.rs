@@ -60,7 +60,10 @@ const NOTES: [(&str, &str); 39] = [
         "process: an acknowledged event survives kill -9. fsync: power loss as well.",
     ),
     ("data.checkpoint_interval_ms", "The time between two checkpoints."),
-    ("data.journal_keep_bytes", "Up to so many bytes the journal is kept although checkpoints include it (for export)."),
+    (
+        "data.journal_keep_bytes",
+        "Up to so many bytes the journal is kept although checkpoints include it (for export).",
+    ),
     (
         "sessions.idle_ms",
         "A session without sockets and requests for so long is put to sleep.",

@@ -49,7 +49,11 @@ impl Connection {
     /// A socket that has just been upgraded.
     pub(super) fn new(state: web::Data<AppState>, engine: Engine, protocol: Protocol, session: Session) -> Self {
         Self {
-            writer: Writer::new(session, protocol, Duration::from_millis(state.settings().ws.write_timeout_ms)),
+            writer: Writer::new(
+                session,
+                protocol,
+                Duration::from_millis(state.settings().ws.write_timeout_ms),
+            ),
             outbox: engine.outbox(),
             state,
             engine,
@@ -159,7 +163,11 @@ impl Connection {
             return Err(Ending::TooBig);
         }
         if protocol != self.writer.protocol {
-            let detail = format!("{} takes {} frames", self.writer.protocol.name(), frame_kind(self.writer.protocol));
+            let detail = format!(
+                "{} takes {} frames",
+                self.writer.protocol.name(),
+                frame_kind(self.writer.protocol)
+            );
             return self.refuse(None, "wrong_frame_type", detail).await;
         }
         for result in protocol.decode(&bytes) {
@@ -179,11 +187,12 @@ impl Connection {
         metrics::counter!("swipeline_socket_messages_in_total", "type" => message_kind(&message)).increment(1);
         match message {
             ClientMessage::Ping => {
-                self.writer.write(&ServerMessage::Pong {
-                    id,
-                    server_time: now().0,
-                })
-                .await
+                self.writer
+                    .write(&ServerMessage::Pong {
+                        id,
+                        server_time: now().0,
+                    })
+                    .await
             }
             ClientMessage::Pong => Ok(()),
             ClientMessage::Bye => Err(Ending::Bye),
@@ -210,7 +219,8 @@ impl Connection {
             };
             if let Err(exceeded) = self.state.limits().check_user(viewer.user.as_str()) {
                 let retry_after_ms = u64::try_from(exceeded.retry_after.as_millis()).unwrap_or(u64::MAX);
-                self.writer.write_engine_error(id, &EngineError::Overloaded { retry_after_ms })
+                self.writer
+                    .write_engine_error(id, &EngineError::Overloaded { retry_after_ms })
                     .await?;
                 return Err(Ending::Refused);
             }
@@ -238,14 +248,15 @@ impl Connection {
                 .await;
         }
         self.check_renewal(&id, token).await?;
-        self.writer.write(&ServerMessage::Ack {
-            id,
-            accepted: 0,
-            duplicates: 0,
-            rejected: Vec::new(),
-            durable: true,
-        })
-        .await
+        self.writer
+            .write(&ServerMessage::Ack {
+                id,
+                accepted: 0,
+                duplicates: 0,
+                rejected: Vec::new(),
+                durable: true,
+            })
+            .await
     }
 
     async fn check_renewal(&mut self, id: &Option<MessageId>, token: &str) -> Result<(), Ending> {
@@ -296,7 +307,11 @@ impl Connection {
             AuthError::Expired => ("token_expired", Ending::TokenExpired),
             AuthError::Invalid(_) | AuthError::Missing => ("token_refused", Ending::TokenRefused),
         };
-        match self.writer.write_error(id, code.to_owned(), error.to_string(), None).await {
+        match self
+            .writer
+            .write_error(id, code.to_owned(), error.to_string(), None)
+            .await
+        {
             Ok(()) => ending,
             Err(gone) => gone,
         }
@@ -307,11 +322,16 @@ impl Connection {
         let Some((_, ending)) = self.deadline.take() else {
             return Ending::Gone;
         };
-        let (code, message) = match ending {
-            Ending::NoHello => ("hello_timeout", "no hello with a token came in time"),
-            _ => ("token_expired", "the token has expired; reconnect with a fresh one"),
+        let (code, message) = if matches!(ending, Ending::NoHello) {
+            ("hello_timeout", "no hello with a token came in time")
+        } else {
+            ("token_expired", "the token has expired; reconnect with a fresh one")
         };
-        match self.writer.write_error(None, code.to_owned(), message.to_owned(), None).await {
+        match self
+            .writer
+            .write_error(None, code.to_owned(), message.to_owned(), None)
+            .await
+        {
             Ok(()) => ending,
             Err(gone) => gone,
         }
@@ -335,16 +355,16 @@ impl Connection {
             Outgoing::Close(reason) => {
                 let ending = Ending::from(reason);
                 if ending == Ending::Draining && !self.drain_was_told {
-                    self.writer.write(&ServerMessage::Drain {
-                        reconnect_after_ms: RECONNECT_AFTER_MS,
-                    })
-                    .await?;
+                    self.writer
+                        .write(&ServerMessage::Drain {
+                            reconnect_after_ms: RECONNECT_AFTER_MS,
+                        })
+                        .await?;
                 }
                 Err(ending)
             }
         }
     }
-
 }
 
 async fn reached(deadline: Option<TimerInstant>) {
@@ -375,7 +395,9 @@ fn ending_of(error: &ProtocolError) -> Ending {
         ProtocolError::Overflow | ProtocolError::InvalidLength(_) => Ending::TooBig,
         ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Ending::NotUtf8,
         // The aggregated stream reports fragments that are too long together as an I/O error without a source of its own.
-        ProtocolError::Io(error) if error.get_ref().is_some_and(|source| !source.is::<PayloadError>()) => Ending::TooBig,
+        ProtocolError::Io(error) if error.get_ref().is_some_and(|source| !source.is::<PayloadError>()) => {
+            Ending::TooBig
+        }
         ProtocolError::Io(_) => Ending::Gone,
         _ => Ending::Protocol,
     }

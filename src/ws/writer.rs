@@ -23,7 +23,11 @@ pub(super) struct Writer {
 
 impl Writer {
     pub(super) fn new(session: Session, protocol: Protocol, write_timeout: Duration) -> Self {
-        Self { session, protocol, write_timeout }
+        Self {
+            session,
+            protocol,
+            write_timeout,
+        }
     }
 
     /// Writes a feed; encoded once per protocol, however many sockets get it.
@@ -65,7 +69,11 @@ impl Writer {
     }
 
     /// Says why the engine could not do it.
-    pub(super) async fn write_engine_error(&mut self, id: Option<MessageId>, error: &EngineError) -> Result<(), Ending> {
+    pub(super) async fn write_engine_error(
+        &mut self,
+        id: Option<MessageId>,
+        error: &EngineError,
+    ) -> Result<(), Ending> {
         let (code, retry_after_ms) = match error {
             EngineError::Overloaded { retry_after_ms } => ("rate_limited".to_owned(), Some(*retry_after_ms)),
             EngineError::JournalFailed(_) => ("journal_failed".to_owned(), Some(RECONNECT_AFTER_MS)),

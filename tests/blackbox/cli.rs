@@ -111,10 +111,8 @@ async fn recommend_and_inspect_tell_what_the_server_knows() {
 
 #[tokio::test]
 async fn a_token_needs_a_key_and_opens_the_users_own_data() {
-    const SECRET: (&str, &str) = (
-        "SWIPELINE__AUTH__JWT_SECRET",
-        "a secret of at least thirty-two bytes, for tests",
-    );
+    const NAME: &str = "SWIPELINE__AUTH__JWT_SECRET";
+    const SECRET: &str = "a secret of at least thirty-two bytes, for tests";
     let without = run(&["token", "new", "--user", "u1"]);
     assert!(without.code == 1 && without.err.contains(NAME), "{without:?}");
     assert_eq!(run(&["token", "new", "--user", "u1", "--ttl", "soon"]).code, 2);

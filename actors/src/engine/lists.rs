@@ -15,9 +15,12 @@ impl Engine {
         let mut scratch = Default::default();
         snapshot.nearest(query, n, &mut |other| admitted(other), &mut scratch, &mut nearest);
         let mut together = Vec::new();
-        world
-            .co_visits
-            .neighbours(row, clock::now(), &world.params.load().collaborative, &mut together);
+        if let Some(as_of) = world.co_visits.last_engaged_at(row) {
+            let params = world.params.load();
+            world
+                .co_visits
+                .neighbours(row, as_of, &params.collaborative, &mut together);
+        }
         together.retain(|other| admitted(other.row));
         let most = together.first().map_or(1.0, |first| first.score.max(f32::MIN_POSITIVE));
         // Cosines stay below 1; an item liked together with this one stands above all that are only alike.

@@ -24,12 +24,19 @@ pub(crate) async fn run_graph_builds(shared: SharedRef) {
 }
 
 fn build_if_due(shared: &Shared) {
-    let Some(build) = shared.world.catalogue.pending_build() else { return };
+    let Some(build) = shared.world.catalogue.pending_build() else {
+        return;
+    };
     let started = Instant::now();
-    let built = build.run(BuildThreads::One).and_then(|graph| shared.world.catalogue.install_graph(graph));
+    let built = build
+        .run(BuildThreads::One)
+        .and_then(|graph| shared.world.catalogue.install_graph(graph));
     match built {
         Ok(()) => {
-            tracing::info!(took_s = started.elapsed().as_secs_f32(), "a new graph serves embedding recall");
+            tracing::info!(
+                took_s = started.elapsed().as_secs_f32(),
+                "a new graph serves embedding recall"
+            );
             dump(shared);
         }
         Err(error) => tracing::error!(%error, "the graph could not be built; the exact scan serves"),
@@ -38,8 +45,10 @@ fn build_if_due(shared: &Shared) {
 
 /// Writes the serving graph down, if one serves and there is a data dir.
 pub(crate) fn dump(shared: &Shared) {
-    let (Some(directory), Some(graph)) = (directory(shared), shared.world.catalogue.load().index().graph().cloned())
-    else {
+    let (Some(directory), Some(graph)) = (
+        directory(shared),
+        shared.world.catalogue.load().index().graph().cloned(),
+    ) else {
         return;
     };
     if let Err(error) = dump_hnsw(&graph, &directory) {
@@ -53,7 +62,9 @@ pub(crate) fn load(shared: &Shared) {
     if shared.world.catalogue.pending_build().is_none() {
         return;
     }
-    let Some(directory) = directory(shared).filter(|directory| directory.exists()) else { return };
+    let Some(directory) = directory(shared).filter(|directory| directory.exists()) else {
+        return;
+    };
     let rows = Arc::clone(shared.world.catalogue.load().index().rows());
     match load_hnsw(&directory, rows, HnswParams::default()) {
         Ok(graph) => {

@@ -136,7 +136,7 @@ async fn a_steady_run_measures_everything_and_loses_nothing() {
         );
         assert!(measured.histogram(Metric::EventToFeed).len() * 2 > measured.count(Counter::Sent));
         assert!(
-            measured.histogram(Metric::RequestToFeed).len() > 0,
+            !measured.histogram(Metric::RequestToFeed).is_empty(),
             "views alone run the queue low"
         );
         assert_eq!(measured.closes.get(&1000), Some(&12));

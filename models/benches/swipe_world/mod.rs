@@ -15,7 +15,7 @@ use swipeline_models::wire::ItemDto;
 use swipeline_models::world::World;
 
 /// When the bench takes place.
-pub const NOW: TimestampMs = TimestampMs(20_000 * DAY_MS);
+pub(crate) const NOW: TimestampMs = TimestampMs(20_000 * DAY_MS);
 const DIMENSION: usize = 64;
 /// Items per cluster of tastes.
 const CLUSTER_ITEMS: usize = 200;
@@ -32,19 +32,21 @@ const PAST_EVENTS: usize = 100;
 const PAST_SHOWN: usize = 1_500;
 
 /// The random numbers of one part of the set-up.
-pub fn random(seed: u64) -> Xoshiro256PlusPlus {
+pub(crate) fn random(seed: u64) -> Xoshiro256PlusPlus {
     Xoshiro256PlusPlus::seed_from_u64(seed)
 }
 
 /// A world of `count` items with trending lists, co-engagement and sessions.
-pub fn world_of(count: usize) -> World {
+pub(crate) fn world_of(count: usize) -> World {
     let world = World::new(Some(DIMENSION), Default::default()).expect("64 dimensions");
     let mut random = random(count as u64);
     let clusters = (count / CLUSTER_ITEMS).max(1);
     let centres: Vec<f32> = (0..clusters * DIMENSION).map(|_| normal(&mut random)).collect();
     for start in (0..count).step_by(BATCH_ITEMS) {
         let items = start..(start + BATCH_ITEMS).min(count);
-        let changes = items.map(|number| item(number, clusters, &centres, &mut random)).collect();
+        let changes = items
+            .map(|number| item(number, clusters, &centres, &mut random))
+            .collect();
         let accepted = world.catalogue.apply_unrecorded(changes);
         assert!(accepted.iter().all(Result::is_ok));
     }
@@ -74,10 +76,18 @@ fn item(number: usize, clusters: usize, centres: &[f32], random: &mut Xoshiro256
         tags: Some(tags.collect()),
         duration_ms: Some(random.random_range(5_000..90_000)),
         created_at: Some(NOW.0 - random.random_range(0..200) * DAY_MS),
-        embedding: Some(centre.iter().map(|component| component + 0.6 * normal(random)).collect()),
+        embedding: Some(
+            centre
+                .iter()
+                .map(|component| component + 0.6 * normal(random))
+                .collect(),
+        ),
         ..ItemDto::default()
     };
-    Change::Upsert { item: Arc::new(dto.into_item(NOW).expect("a valid item")), row: None }
+    Change::Upsert {
+        item: Arc::new(dto.into_item(NOW).expect("a valid item")),
+        row: None,
+    }
 }
 
 /// Publishes board and trending lists of the items that are active, spread over the catalogue.
@@ -91,7 +101,16 @@ fn publish_popularity(world: &World, count: usize, active: usize, random: &mut X
         for _ in 0..random.random_range(1..12) {
             let signal = [Signal::Impression, Signal::Like, Signal::Skip, Signal::Complete][random.random_range(0..4)];
             let at = NOW.plus_ms(-random.random_range(0..3 * HOUR_MS));
-            stats.record(&ItemSignal { signal, at, watch_ms: 5_000, region: None }, NOW, &params);
+            stats.record(
+                &ItemSignal {
+                    signal,
+                    at,
+                    watch_ms: 5_000,
+                    region: None,
+                },
+                NOW,
+                &params,
+            );
         }
         let reading = stats.reading(NOW, &params);
         world.board.publish(row, &reading).expect("a row of the board");
@@ -101,13 +120,7 @@ fn publish_popularity(world: &World, count: usize, active: usize, random: &mut X
 }
 
 /// Viewers who each like items of one cluster, the popular ones more often.
-fn let_the_crowd_swipe(
-    world: &World,
-    count: usize,
-    clusters: usize,
-    active: usize,
-    random: &mut Xoshiro256PlusPlus,
-) {
+fn let_the_crowd_swipe(world: &World, count: usize, clusters: usize, active: usize, random: &mut Xoshiro256PlusPlus) {
     let params = world.params.load().collaborative;
     for _ in 0..active.min(CROWD_VIEWERS_MAX) {
         let cluster = random.random_range(0..clusters);
@@ -131,7 +144,7 @@ fn skewed(random: &mut Xoshiro256PlusPlus) -> usize {
 }
 
 /// A viewer with a hundred past events, three of four of them in one cluster, and 1 500 items shown before.
-pub fn viewer_of(world: &World, count: usize, number: u64) -> SessionState {
+pub(crate) fn viewer_of(world: &World, count: usize, number: u64) -> SessionState {
     let mut random = random(number + 1);
     let clusters = (count / CLUSTER_ITEMS).max(1);
     let favourite = random.random_range(0..clusters);
@@ -140,7 +153,11 @@ pub fn viewer_of(world: &World, count: usize, number: u64) -> SessionState {
     let snapshot = world.catalogue.load();
     for event in 0..PAST_EVENTS {
         let is_favourite = event % 4 != 0;
-        let cluster = if is_favourite { favourite } else { random.random_range(0..clusters) };
+        let cluster = if is_favourite {
+            favourite
+        } else {
+            random.random_range(0..clusters)
+        };
         let row = row_of(cluster, skewed(&mut random), clusters, count);
         let signal = match (is_favourite, event % 2) {
             (true, 0) => Signal::Complete,
@@ -158,7 +175,7 @@ pub fn viewer_of(world: &World, count: usize, number: u64) -> SessionState {
 }
 
 /// Lets an event count.
-pub fn apply(world: &World, state: &mut SessionState, row: Row, signal: Signal, at: TimestampMs) {
+pub(crate) fn apply(world: &World, state: &mut SessionState, row: Row, signal: Signal, at: TimestampMs) {
     let snapshot = world.catalogue.load();
     let entry = snapshot.entry(row).expect("an item");
     let event = Event {

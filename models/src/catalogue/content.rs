@@ -24,7 +24,11 @@ const ID_WEIGHT: f32 = 0.05;
 pub fn content_vector(item: &Item, dimension: usize) -> Vec<f32> {
     let mut vector = vec![0.0; dimension];
     for (place, category) in item.categories.iter().enumerate() {
-        let weight = if place == 0 { CATEGORY_WEIGHT } else { CATEGORY_WEIGHT / 2.0 };
+        let weight = if place == 0 {
+            CATEGORY_WEIGHT
+        } else {
+            CATEGORY_WEIGHT / 2.0
+        };
         add_word(&mut vector, "category", category, weight);
     }
     let tag_weight = TAG_WEIGHT / (item.tags.len().max(1) as f32).sqrt();
@@ -35,7 +39,9 @@ pub fn content_vector(item: &Item, dimension: usize) -> Vec<f32> {
         add_word(&mut vector, "author", author.as_str(), AUTHOR_WEIGHT);
     }
     if let Some(title) = &item.title {
-        let words = title.split(|letter: char| !letter.is_alphanumeric()).filter(|word| word.chars().count() > 2);
+        let words = title
+            .split(|letter: char| !letter.is_alphanumeric())
+            .filter(|word| word.chars().count() > 2);
         for word in words.take(TITLE_WORDS_MAX) {
             add_word(&mut vector, "title", &word.to_lowercase(), TITLE_WORD_WEIGHT);
         }
@@ -90,7 +96,12 @@ mod tests {
 
     #[test]
     fn an_item_without_any_word_still_has_a_direction() {
-        let item = ItemDto { id: "x".to_owned(), ..ItemDto::default() }.into_item(TimestampMs(0)).expect("valid");
+        let item = ItemDto {
+            id: "x".to_owned(),
+            ..ItemDto::default()
+        }
+        .into_item(TimestampMs(0))
+        .expect("valid");
         assert!(content_vector(&item, 8).iter().any(|component| *component != 0.0));
     }
 }

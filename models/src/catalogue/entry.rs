@@ -40,7 +40,11 @@ impl Entry {
     /// Reads an item, giving numbers to its words.
     pub(super) fn new(item: Arc<Item>, words: &Vocabularies) -> Result<Self, FieldError> {
         let full = |field: &str| {
-            FieldError::new(field, "too_many_words", "the catalogue holds too many distinct names of this kind")
+            FieldError::new(
+                field,
+                "too_many_words",
+                "the catalogue holds too many distinct names of this kind",
+            )
         };
         let author = match &item.author {
             Some(author) => words.authors.intern(author.as_str()).ok_or_else(|| full("author_id"))?,

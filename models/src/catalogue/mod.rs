@@ -59,7 +59,10 @@ pub struct Catalogue {
 
 impl std::fmt::Debug for Catalogue {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("Catalogue").field("items", &self.rows.len()).finish_non_exhaustive()
+        formatter
+            .debug_struct("Catalogue")
+            .field("items", &self.rows.len())
+            .finish_non_exhaustive()
     }
 }
 
@@ -147,7 +150,10 @@ impl Catalogue {
     ) -> Result<Vec<Result<Changed, FieldError>>, E> {
         let mut writer = self.writer.lock();
         let results = writer.prepare(self, changes);
-        let accepted: Vec<Changed> = results.iter().filter_map(|result| result.as_ref().ok().cloned()).collect();
+        let accepted: Vec<Changed> = results
+            .iter()
+            .filter_map(|result| result.as_ref().ok().cloned())
+            .collect();
         record(&accepted)?;
         writer.commit(self, &accepted);
         self.current.store(Arc::new(writer.snapshot()));
@@ -201,7 +207,12 @@ mod tests {
     }
 
     fn upsert(catalogue: &Catalogue, item: Item) -> Result<Changed, FieldError> {
-        catalogue.apply_unrecorded(vec![Change::Upsert { item: Arc::new(item), row: None }]).remove(0)
+        catalogue
+            .apply_unrecorded(vec![Change::Upsert {
+                item: Arc::new(item),
+                row: None,
+            }])
+            .remove(0)
     }
 
     #[test]
@@ -235,7 +246,10 @@ mod tests {
         upsert(&catalogue, item("v1", &[], None)).expect("accepted");
         let row = catalogue.row("v1").expect("row");
         let id = ItemId::new("v1").expect("id");
-        catalogue.apply_unrecorded(vec![Change::Delete { id }]).remove(0).expect("deleted");
+        catalogue
+            .apply_unrecorded(vec![Change::Delete { id }])
+            .remove(0)
+            .expect("deleted");
         assert!(catalogue.item("v1").is_none() && catalogue.load().entry(row).is_none());
         assert!(catalogue.load().vector(row).is_none() && catalogue.load().latest(None).is_empty());
         upsert(&catalogue, item("v1", &[], None)).expect("accepted");
@@ -258,8 +272,14 @@ mod tests {
     #[test]
     fn nothing_is_published_when_it_could_not_be_written_down() {
         let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
-        let change = Change::Upsert { item: Arc::new(item("v1", &["cats"], None)), row: None };
-        assert_eq!(catalogue.apply(vec![change], |_| Err("disk full")).expect_err("fails"), "disk full");
-        assert!(catalogue.row("v1").is_none() && catalogue.load().len() == 0);
+        let change = Change::Upsert {
+            item: Arc::new(item("v1", &["cats"], None)),
+            row: None,
+        };
+        assert_eq!(
+            catalogue.apply(vec![change], |_| Err("disk full")).expect_err("fails"),
+            "disk full"
+        );
+        assert!(catalogue.row("v1").is_none() && catalogue.load().is_empty());
     }
 }

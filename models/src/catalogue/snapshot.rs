@@ -36,7 +36,10 @@ impl CatalogueSnapshot {
     /// The item in a row; `None` when it was deleted.
     #[must_use]
     pub fn entry(&self, row: Row) -> Option<&Arc<Entry>> {
-        self.chunks.get(row as usize / CHUNK_ROWS)?.get(row as usize % CHUNK_ROWS)?.as_ref()
+        self.chunks
+            .get(row as usize / CHUNK_ROWS)?
+            .get(row as usize % CHUNK_ROWS)?
+            .as_ref()
     }
 
     /// How many items there are, hidden ones included.
@@ -65,7 +68,11 @@ impl CatalogueSnapshot {
 
     /// The rows that were upserted after the given version, of the last [`RECENT_UPSERTS_MAX`] upserts.
     pub fn changed_since(&self, version: u64) -> impl Iterator<Item = Row> + '_ {
-        self.recent.iter().rev().take_while(move |(at, _)| *at > version).map(|(_, row)| *row)
+        self.recent
+            .iter()
+            .rev()
+            .take_while(move |(at, _)| *at > version)
+            .map(|(_, row)| *row)
     }
 
     /// The embeddings' dimension.

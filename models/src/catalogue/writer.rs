@@ -123,11 +123,7 @@ impl Writer {
     }
 
     /// Checks every change and says what it will do; changes nothing but the vocabularies, and the row counter.
-    pub(super) fn prepare(
-        &mut self,
-        catalogue: &Catalogue,
-        changes: Vec<Change>,
-    ) -> Vec<Result<Changed, FieldError>> {
+    pub(super) fn prepare(&mut self, catalogue: &Catalogue, changes: Vec<Change>) -> Vec<Result<Changed, FieldError>> {
         let mut given: FxHashMap<ItemId, Option<Row>> = FxHashMap::default();
         let mut dimension = self.dimension_is_fixed.then(|| self.dimension());
         changes
@@ -135,15 +131,24 @@ impl Writer {
             .map(|change| match change {
                 Change::Upsert { item, row } => {
                     check_dimension(&item, &mut dimension)?;
-                    let known = given.get(&item.id).copied().unwrap_or_else(|| catalogue.row(item.id.as_str()));
+                    let known = given
+                        .get(&item.id)
+                        .copied()
+                        .unwrap_or_else(|| catalogue.row(item.id.as_str()));
                     let target = known.or(row).unwrap_or(self.next_row);
                     let entry = Arc::new(Entry::new(item, catalogue.words())?);
                     self.next_row = self.next_row.max(target.saturating_add(1));
                     given.insert(entry.item.id.clone(), Some(target));
-                    Ok(Changed::Upserted { row: target, entry, is_new: known.is_none() })
+                    Ok(Changed::Upserted {
+                        row: target,
+                        entry,
+                        is_new: known.is_none(),
+                    })
                 }
                 Change::Delete { id } => {
-                    let row = given.insert(id.clone(), None).unwrap_or_else(|| catalogue.row(id.as_str()));
+                    let row = given
+                        .insert(id.clone(), None)
+                        .unwrap_or_else(|| catalogue.row(id.as_str()));
                     Ok(Changed::Deleted { row, id })
                 }
             })
@@ -160,7 +165,10 @@ impl Writer {
                 Changed::Upserted { row, entry, .. } => {
                     self.unlist(catalogue, *row, &mut categories);
                     self.put(catalogue, *row, entry, &mut categories);
-                    vectors.push(VectorChange::Upsert { row: *row, vector: self.vector_of(entry) });
+                    vectors.push(VectorChange::Upsert {
+                        row: *row,
+                        vector: self.vector_of(entry),
+                    });
                 }
                 Changed::Deleted { row: Some(row), id } => {
                     self.unlist(catalogue, *row, &mut categories);
@@ -171,7 +179,10 @@ impl Writer {
             }
         }
         let update = self.vectors.apply(vectors);
-        debug_assert!(update.rejected.is_empty(), "embeddings are checked at the wire and by check_dimension");
+        debug_assert!(
+            update.rejected.is_empty(),
+            "embeddings are checked at the wire and by check_dimension"
+        );
         self.publish_index(update.index);
         self.publish_recent(changed);
         self.publish_latest(&categories);
@@ -183,7 +194,9 @@ impl Writer {
             Changed::Upserted { entry, .. } => entry.item.embedding.as_ref().map(Vec::len),
             Changed::Deleted { .. } => None,
         });
-        let Some(brought) = brought.filter(|_| !self.dimension_is_fixed) else { return };
+        let Some(brought) = brought.filter(|_| !self.dimension_is_fixed) else {
+            return;
+        };
         self.dimension_is_fixed = true;
         if brought == self.dimension() {
             return;
@@ -208,7 +221,10 @@ impl Writer {
 
     fn put(&mut self, catalogue: &Catalogue, row: Row, entry: &Arc<Entry>, categories: &mut FxHashSet<Word>) {
         entry.tags.iter().for_each(|tag| catalogue.by_tag.insert(*tag, row));
-        entry.categories.iter().for_each(|category| catalogue.by_category.insert(*category, row));
+        entry
+            .categories
+            .iter()
+            .for_each(|category| catalogue.by_category.insert(*category, row));
         if entry.author != super::NO_WORD {
             catalogue.by_author.insert(entry.author, row);
         }
@@ -230,7 +246,10 @@ impl Writer {
         let Some(entry) = self.slot(row).take() else { return };
         self.snapshot.live -= 1;
         entry.tags.iter().for_each(|tag| catalogue.by_tag.remove(*tag, row));
-        entry.categories.iter().for_each(|category| catalogue.by_category.remove(*category, row));
+        entry
+            .categories
+            .iter()
+            .for_each(|category| catalogue.by_category.remove(*category, row));
         if entry.author != super::NO_WORD {
             catalogue.by_author.remove(entry.author, row);
         }
@@ -272,7 +291,13 @@ impl Writer {
     }
 
     fn publish_latest(&mut self, categories: &FxHashSet<Word>) {
-        let head = |newest: &Newest| newest.iter().take(LATEST_LIST_MAX).map(|(_, row)| *row).collect::<Arc<[Row]>>();
+        let head = |newest: &Newest| {
+            newest
+                .iter()
+                .take(LATEST_LIST_MAX)
+                .map(|(_, row)| *row)
+                .collect::<Arc<[Row]>>()
+        };
         self.snapshot.latest = head(&self.newest);
         let lists = Arc::make_mut(&mut self.snapshot.latest_by_category);
         for category in categories {
@@ -286,12 +311,17 @@ impl Writer {
 
 /// Checks an item's embedding against the dimension in force, or lets it set one.
 fn check_dimension(item: &Item, dimension: &mut Option<usize>) -> Result<(), FieldError> {
-    let Some(embedding) = &item.embedding else { return Ok(()) };
+    let Some(embedding) = &item.embedding else {
+        return Ok(());
+    };
     match *dimension {
         Some(expected) if expected != embedding.len() => Err(FieldError::new(
             "embedding",
             "embedding_dimension",
-            format!("must have {expected} numbers like all embeddings of this data dir, has {}", embedding.len()),
+            format!(
+                "must have {expected} numbers like all embeddings of this data dir, has {}",
+                embedding.len()
+            ),
         )),
         Some(_) => Ok(()),
         None => {

@@ -133,6 +133,13 @@ impl CoVisits {
         keep_best(out, CO_VISIT_NEIGHBOURS_MAX);
     }
 
+    /// The time of the item's last engagement, as of which its neighbours may be asked for; `None` when there was none.
+    #[must_use]
+    pub fn last_engaged_at(&self, row: Row) -> Option<TimestampMs> {
+        let landmark = self.rows.get(row as usize)?.lock().landmark;
+        (landmark != TimestampMs::default()).then_some(landmark)
+    }
+
     /// Sums the neighbours of the viewer's last items (newest last, with their weights) and puts the best `limit` into
     /// `out`, best first. An item k steps back counts 0.4^k. The recent items themselves are left out.
     pub fn score_from_recent(

@@ -83,7 +83,10 @@ impl FeatureContext<'_> {
     /// The leader of the trending lists.
     #[must_use]
     pub fn leader_of(lists: &TrendingLists) -> (TimestampMs, f32) {
-        let leader = lists.top(PopularWindow::AllTime, None, None).first().map_or(f32::NAN, |leader| leader.score);
+        let leader = lists
+            .top(PopularWindow::AllTime, None, None)
+            .first()
+            .map_or(f32::NAN, |leader| leader.score);
         (lists.made_at(), leader)
     }
 
@@ -126,15 +129,25 @@ impl FeatureContext<'_> {
         set(Feature::UserEventsLog, events);
         for (value, feature) in columns.iter_mut().zip(Feature::ALL) {
             let (low, high) = feature.range();
-            *value = if value.is_finite() { value.clamp(low, high) } else { feature.neutral() };
+            *value = if value.is_finite() {
+                value.clamp(low, high)
+            } else {
+                feature.neutral()
+            };
         }
     }
 
     fn interest_columns(&self, row: Row, columns: &mut [f32]) {
-        let Some(vector) = self.snapshot.vector(row) else { return };
+        let Some(vector) = self.snapshot.vector(row) else {
+            return;
+        };
         let taste = self.taste;
         let cosine = |known: bool, direction: &[f32]| {
-            if known && direction.len() == vector.len() { dot_f32(direction, vector) } else { 0.0 }
+            if known && direction.len() == vector.len() {
+                dot_f32(direction, vector)
+            } else {
+                0.0
+            }
         };
         columns[Feature::ShortCosine.index()] = cosine(taste.has_short, &taste.short);
         columns[Feature::LongCosine.index()] = cosine(taste.has_long, &taste.long);
@@ -150,9 +163,18 @@ impl FeatureContext<'_> {
         set(Feature::TagAffinityLong, self.long_words.0.of(&entry.tags));
         set(Feature::CategoryAffinityLong, self.long_words.1.of(&entry.categories));
         if entry.author != NO_WORD {
-            set(Feature::AuthorAffinityShort, self.session.short.authors.of(&[entry.author]));
-            set(Feature::AuthorAffinityLong, self.session.long.authors.of(&[entry.author]));
-            set(Feature::FollowsAuthor, f32::from(u8::from(self.session.is_following(entry.author))));
+            set(
+                Feature::AuthorAffinityShort,
+                self.session.short.authors.of(&[entry.author]),
+            );
+            set(
+                Feature::AuthorAffinityLong,
+                self.session.long.authors.of(&[entry.author]),
+            );
+            set(
+                Feature::FollowsAuthor,
+                f32::from(u8::from(self.session.is_following(entry.author))),
+            );
         }
     }
 
@@ -170,12 +192,21 @@ impl FeatureContext<'_> {
         set(Feature::Popularity, self.popularity(&board));
         set(Feature::Trend, board.trend);
         set(Feature::ImpressionsLog, log_scaled(impressions, IMPRESSIONS_SCALE));
-        set(Feature::Freshness, freshness(age_ms, self.params.rerank.freshness_tau_ms));
+        set(
+            Feature::Freshness,
+            freshness(age_ms, self.params.rerank.freshness_tau_ms),
+        );
         set(Feature::IsNew, f32::from(u8::from(is_new)));
         if entry.duration_ms > 0 {
-            set(Feature::DurationLog, log_scaled(entry.duration_ms as f32 / 1_000.0, DURATION_S_SCALE));
+            set(
+                Feature::DurationLog,
+                log_scaled(entry.duration_ms as f32 / 1_000.0, DURATION_S_SCALE),
+            );
         }
-        set(Feature::RegionMatch, f32::from(u8::from(entry.is_in_region(self.region))));
+        set(
+            Feature::RegionMatch,
+            f32::from(u8::from(entry.is_in_region(self.region))),
+        );
     }
 
     /// Popularity beside the leader's, on a logarithmic scale; both fade alike, so it means the same at any moment.

@@ -5,5 +5,5 @@
 mod extract;
 pub mod schema;
 
-pub use extract::{FeatureContext, WordWeights};
 pub(crate) use extract::freshness;
+pub use extract::{FeatureContext, WordWeights};

@@ -99,7 +99,9 @@ fn is_open(path: &str) -> bool {
 fn same_kind(left: &Value, right: &Value) -> bool {
     match (left, right) {
         // A count must stay a whole number; a weight may be written as one.
-        (Value::Number(left), Value::Number(right)) => left.is_f64() || right.is_f64() || left.is_i64() || left.is_u64(),
+        (Value::Number(left), Value::Number(right)) => {
+            left.is_f64() || right.is_f64() || left.is_i64() || left.is_u64()
+        }
         _ => std::mem::discriminant(left) == std::mem::discriminant(right),
     }
 }
@@ -116,7 +118,11 @@ fn kind(value: &Value) -> &'static str {
 }
 
 fn join(path: &str, key: &str) -> String {
-    if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") }
+    if path.is_empty() {
+        key.to_owned()
+    } else {
+        format!("{path}.{key}")
+    }
 }
 
 /// Collects the rules that values break.

@@ -72,7 +72,11 @@ impl Params {
     /// The settings of a channel; switched off when the document does not name it.
     #[must_use]
     pub fn channel(&self, name: &str) -> ChannelParams {
-        self.channels.get(name).cloned().unwrap_or(ChannelParams { enabled: false, quota: 0, weight: 0.0 })
+        self.channels.get(name).cloned().unwrap_or(ChannelParams {
+            enabled: false,
+            quota: 0,
+            weight: 0.0,
+        })
     }
 }
 
@@ -82,7 +86,9 @@ mod tests {
     use serde_json::json;
 
     fn bad_fields(document: serde_json::Value) -> Vec<String> {
-        parse(document).map(|_| vec![]).unwrap_or_else(|errors| errors.into_iter().map(|error| error.field).collect())
+        parse(document)
+            .map(|_| vec![])
+            .unwrap_or_else(|errors| errors.into_iter().map(|error| error.field).collect())
     }
 
     #[test]
@@ -107,7 +113,10 @@ mod tests {
             "channels.embeding",
             "channels.hot.quota",
         ] {
-            assert!(fields.iter().any(|field| field == expected), "{expected} is missing in {fields:?}");
+            assert!(
+                fields.iter().any(|field| field == expected),
+                "{expected} is missing in {fields:?}"
+            );
         }
     }
 

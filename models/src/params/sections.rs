@@ -118,7 +118,11 @@ pub struct ChannelParams {
 
 impl Default for ChannelParams {
     fn default() -> Self {
-        Self { enabled: true, quota: 60, weight: 0.5 }
+        Self {
+            enabled: true,
+            quota: 60,
+            weight: 0.5,
+        }
     }
 }
 
@@ -137,8 +141,16 @@ const CHANNELS: [(&str, u32, f32); 10] = [
 ];
 
 pub(super) fn channels_default() -> BTreeMap<String, ChannelParams> {
-    let channel =
-        |(name, quota, weight): (&str, u32, f32)| (name.to_owned(), ChannelParams { enabled: true, quota, weight });
+    let channel = |(name, quota, weight): (&str, u32, f32)| {
+        (
+            name.to_owned(),
+            ChannelParams {
+                enabled: true,
+                quota,
+                weight,
+            },
+        )
+    };
     CHANNELS.into_iter().map(channel).collect()
 }
 
@@ -189,7 +201,14 @@ pub struct FusionParams {
 
 impl Default for FusionParams {
     fn default() -> Self {
-        Self { like: 1.0, complete: 0.5, share: 0.5, skip: -0.8, watch: 0.4, pre_rank: 0.6 }
+        Self {
+            like: 1.0,
+            complete: 0.5,
+            share: 0.5,
+            skip: -0.8,
+            watch: 0.4,
+            pre_rank: 0.6,
+        }
     }
 }
 
@@ -246,7 +265,10 @@ pub struct ExposureParams {
 
 impl Default for ExposureParams {
     fn default() -> Self {
-        Self { generation_items: 20_000, false_positive_share: 0.001 }
+        Self {
+            generation_items: 20_000,
+            false_positive_share: 0.001,
+        }
     }
 }
 
@@ -356,7 +378,12 @@ pub struct FeedParams {
 
 impl Default for FeedParams {
     fn default() -> Self {
-        Self { n: 10, low_water: 3, messages_per_second: 200.0, messages_burst: 400.0 }
+        Self {
+            n: 10,
+            low_water: 3,
+            messages_per_second: 200.0,
+            messages_burst: 400.0,
+        }
     }
 }
 
@@ -379,9 +406,17 @@ pub(super) fn validate(params: &Params, checks: &mut Checks) {
     validate_sizes(params, checks);
     for (region, items) in &params.cold_start.editors_picks {
         let field = format!("cold_start.editors_picks.{region}");
-        checks.rule(validate_id(region).is_ok(), field.clone(), "the region must be a valid id or `*`");
+        checks.rule(
+            validate_id(region).is_ok(),
+            field.clone(),
+            "the region must be a valid id or `*`",
+        );
         checks.rule(items.len() <= 500, field.clone(), "must have at most 500 items");
-        checks.rule(items.iter().all(|item| validate_id(item).is_ok()), field, "every item must be a valid id");
+        checks.rule(
+            items.iter().all(|item| validate_id(item).is_ok()),
+            field,
+            "every item must be a valid id",
+        );
     }
 }
 
@@ -394,14 +429,31 @@ fn validate_shares(params: &Params, checks: &mut Checks) {
         ("rerank.exploration_share", params.rerank.exploration_share),
         ("popularity.prior_like_rate", params.popularity.prior_like_rate),
         ("popularity.prior_skip_rate", params.popularity.prior_skip_rate),
-        ("popularity.prior_completion_rate", params.popularity.prior_completion_rate),
+        (
+            "popularity.prior_completion_rate",
+            params.popularity.prior_completion_rate,
+        ),
     ] {
         checks.within(field, f64::from(share), 0.0, 1.0);
     }
-    checks.within("pool.turn_cosine_min", f64::from(params.pool.turn_cosine_min), -1.0, 1.0);
-    checks.within("exposure.false_positive_share", params.exposure.false_positive_share, 1e-6, 0.1);
+    checks.within(
+        "pool.turn_cosine_min",
+        f64::from(params.pool.turn_cosine_min),
+        -1.0,
+        1.0,
+    );
+    checks.within(
+        "exposure.false_positive_share",
+        params.exposure.false_positive_share,
+        1e-6,
+        0.1,
+    );
     let weights = params.interest.short_weight + params.interest.long_weight;
-    checks.rule(weights > 0.0, "interest.short_weight", "short_weight and long_weight must not both be 0");
+    checks.rule(
+        weights > 0.0,
+        "interest.short_weight",
+        "short_weight and long_weight must not both be 0",
+    );
 }
 
 fn validate_weights(params: &Params, checks: &mut Checks) {
@@ -436,22 +488,87 @@ fn validate_sizes(params: &Params, checks: &mut Checks) {
     for (field, value, min, max) in [
         ("pool.size_max", f64::from(params.pool.size_max), 50.0, 5_000.0),
         ("pool.low_factor", f64::from(params.pool.low_factor), 1.0, 100.0),
-        ("pool.liked_neighbours", f64::from(params.pool.liked_neighbours), 0.0, 500.0),
+        (
+            "pool.liked_neighbours",
+            f64::from(params.pool.liked_neighbours),
+            0.0,
+            500.0,
+        ),
         ("pool.rank_max", f64::from(params.pool.rank_max), 10.0, 2_000.0),
-        ("rerank.author_window", f64::from(params.rerank.author_window), 0.0, n_max),
-        ("rerank.category_window", f64::from(params.rerank.category_window), 0.0, n_max),
-        ("rerank.similarity_window", f64::from(params.rerank.similarity_window), 0.0, n_max),
-        ("exposure.generation_items", f64::from(params.exposure.generation_items), 1_000.0, 1_000_000.0),
-        ("cold_start.personal_after_signals", f64::from(params.cold_start.personal_after_signals), 0.0, 10_000.0),
-        ("cold_start.new_item_impressions", f64::from(params.cold_start.new_item_impressions), 0.0, 1e6),
-        ("popularity.prior_impressions", f64::from(params.popularity.prior_impressions), 0.0, 1e6),
-        ("popularity.list_items", f64::from(params.popularity.list_items), 10.0, 10_000.0),
-        ("collaborative.pair_window", f64::from(params.collaborative.pair_window), 1.0, 100.0),
-        ("collaborative.knn_sessions", f64::from(params.collaborative.knn_sessions), 1.0, 10_000.0),
-        ("collaborative.knn_neighbours", f64::from(params.collaborative.knn_neighbours), 1.0, 10_000.0),
+        (
+            "rerank.author_window",
+            f64::from(params.rerank.author_window),
+            0.0,
+            n_max,
+        ),
+        (
+            "rerank.category_window",
+            f64::from(params.rerank.category_window),
+            0.0,
+            n_max,
+        ),
+        (
+            "rerank.similarity_window",
+            f64::from(params.rerank.similarity_window),
+            0.0,
+            n_max,
+        ),
+        (
+            "exposure.generation_items",
+            f64::from(params.exposure.generation_items),
+            1_000.0,
+            1_000_000.0,
+        ),
+        (
+            "cold_start.personal_after_signals",
+            f64::from(params.cold_start.personal_after_signals),
+            0.0,
+            10_000.0,
+        ),
+        (
+            "cold_start.new_item_impressions",
+            f64::from(params.cold_start.new_item_impressions),
+            0.0,
+            1e6,
+        ),
+        (
+            "popularity.prior_impressions",
+            f64::from(params.popularity.prior_impressions),
+            0.0,
+            1e6,
+        ),
+        (
+            "popularity.list_items",
+            f64::from(params.popularity.list_items),
+            10.0,
+            10_000.0,
+        ),
+        (
+            "collaborative.pair_window",
+            f64::from(params.collaborative.pair_window),
+            1.0,
+            100.0,
+        ),
+        (
+            "collaborative.knn_sessions",
+            f64::from(params.collaborative.knn_sessions),
+            1.0,
+            10_000.0,
+        ),
+        (
+            "collaborative.knn_neighbours",
+            f64::from(params.collaborative.knn_neighbours),
+            1.0,
+            10_000.0,
+        ),
         ("feed.n", f64::from(params.feed.n), 1.0, n_max),
         ("feed.low_water", f64::from(params.feed.low_water), 0.0, n_max),
-        ("feed.messages_per_second", f64::from(params.feed.messages_per_second), 0.1, 1e6),
+        (
+            "feed.messages_per_second",
+            f64::from(params.feed.messages_per_second),
+            0.1,
+            1e6,
+        ),
         ("feed.messages_burst", f64::from(params.feed.messages_burst), 1.0, 1e6),
     ] {
         checks.within(field, value, min, max);

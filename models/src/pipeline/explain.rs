@@ -19,8 +19,11 @@ pub fn explain_item(pick: &Pick, candidates: &Candidates, params: &Params) -> It
         .into_iter()
         .map(|objective| (name(objective.name()), candidates.objectives[place][objective.index()]))
         .collect();
-    let weights =
-        FusionWeights::TERM_NAMES.into_iter().map(name).zip(FusionWeights::from(params.fusion).values()).collect::<BTreeMap<_, _>>();
+    let weights = FusionWeights::TERM_NAMES
+        .into_iter()
+        .map(name)
+        .zip(FusionWeights::from(params.fusion).values())
+        .collect::<BTreeMap<_, _>>();
     let channel_scores = candidates.channels[place]
         .iter()
         .map(|channel| {
@@ -35,14 +38,20 @@ pub fn explain_item(pick: &Pick, candidates: &Candidates, params: &Params) -> It
         channel_scores,
         pre_rank: candidates.pre_rank[place],
         fused: candidates.fused[place],
-        moves: moves(pick, candidates.channels[place].contains(crate::recall::Channel::Backfill)),
+        moves: moves(
+            pick,
+            candidates.channels[place].contains(crate::recall::Channel::Backfill),
+        ),
     }
 }
 
 fn feature_groups(row: &[f32]) -> BTreeMap<Name, BTreeMap<Name, f32>> {
     let mut groups: BTreeMap<Name, BTreeMap<Name, f32>> = BTreeMap::new();
     for (feature, value) in Feature::ALL.into_iter().zip(row) {
-        groups.entry(name(feature.group().name())).or_default().insert(name(feature.name()), *value);
+        groups
+            .entry(name(feature.group().name()))
+            .or_default()
+            .insert(name(feature.name()), *value);
     }
     groups
 }
@@ -52,11 +61,20 @@ fn moves(pick: &Pick, is_backfill: bool) -> Vec<MoveDto> {
         .moves
         .iter()
         .filter(|one| one.delta != 0.0)
-        .map(|one| MoveDto { rule: name(one.rule.name()), delta: one.delta })
+        .map(|one| MoveDto {
+            rule: name(one.rule.name()),
+            delta: one.delta,
+        })
         .collect();
-    for (applies, rule) in [(pick.propensity.is_some(), Rule::Exploration), (is_backfill, Rule::Backfill)] {
+    for (applies, rule) in [
+        (pick.propensity.is_some(), Rule::Exploration),
+        (is_backfill, Rule::Backfill),
+    ] {
         if applies {
-            moves.push(MoveDto { rule: name(rule.name()), delta: 0.0 });
+            moves.push(MoveDto {
+                rule: name(rule.name()),
+                delta: 0.0,
+            });
         }
     }
     moves

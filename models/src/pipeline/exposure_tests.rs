@@ -23,7 +23,14 @@ enum Step {
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
-    let signals = vec![Signal::Like, Signal::Skip, Signal::Impression, Signal::Complete, Signal::Unlike, Signal::View];
+    let signals = vec![
+        Signal::Like,
+        Signal::Skip,
+        Signal::Impression,
+        Signal::Complete,
+        Signal::Unlike,
+        Signal::View,
+    ];
     let step = prop_oneof![
         4 => (1_usize..12, 0_usize..12).prop_map(|(n, seen)| Step::Feed { n, seen }),
         4 => (0_usize..12, proptest::sample::select(signals)).prop_map(|(place, signal)| Step::React { place, signal }),
@@ -86,7 +93,11 @@ fn a_long_history_is_kept_out_behind_the_exact_memory_too() {
     let mut shown = BTreeSet::from([0]);
     for _ in 0..25 {
         let slate = viewer.feed(&world, 100);
-        assert!(rows(&slate).into_iter().all(|row| shown.insert(row)), "a repeat after {} items", shown.len());
+        assert!(
+            rows(&slate).into_iter().all(|row| shown.insert(row)),
+            "a repeat after {} items",
+            shown.len()
+        );
         viewer.see(&world, &slate);
     }
     assert_eq!(shown.len(), 2_501);

@@ -3,9 +3,9 @@
 //! Owns the order of the stages and the report of what each did. The stages themselves live in `recall`, `features`,
 //! `rank` and `rerank`. Must not change anything shared or anything of the viewer but the candidate pool.
 
+mod explain;
 #[cfg(test)]
 mod exposure_tests;
-mod explain;
 mod prerank;
 mod query;
 mod refill;
@@ -22,5 +22,5 @@ pub use explain::explain_item;
 pub use query::{Clock, Query};
 pub use run::{rank_items, run};
 pub use scratch::Scratch;
-pub use slate::{ChannelReport, Degraded, Refill, Report, Slate, SlateItem, Stage, STAGE_COUNT};
+pub use slate::{ChannelReport, Degraded, Refill, Report, STAGE_COUNT, Slate, SlateItem, Stage};
 pub use taste::Taste;

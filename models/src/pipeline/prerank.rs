@@ -36,9 +36,19 @@ impl<'a> PreRanker<'a> {
         categories: &'a WordWeights,
         params: &Params,
     ) -> Self {
-        let channel_weights = Channel::ALL
-            .map(|channel| params.channels.get(channel.name()).map_or(0.0, |settings| settings.weight));
-        Self { pool, snapshot, taste, categories, channel_weights }
+        let channel_weights = Channel::ALL.map(|channel| {
+            params
+                .channels
+                .get(channel.name())
+                .map_or(0.0, |settings| settings.weight)
+        });
+        Self {
+            pool,
+            snapshot,
+            taste,
+            categories,
+            channel_weights,
+        }
     }
 
     /// Puts the places of the best `count` candidates into `order` (`row` is the place in the pool), best first, with
@@ -46,11 +56,18 @@ impl<'a> PreRanker<'a> {
     pub(super) fn order(&self, admission: &Admission<'_>, count: usize, order: &mut Vec<ScoredRow>) {
         order.clear();
         let hashes = self.pool.hashes.iter().enumerate();
-        let usable = hashes.filter(|(_, hash)| !admission.excludes(**hash)).map(|(place, _)| place);
-        order.extend(usable.map(|place| ScoredRow { row: place as u32, score: self.raw_score(place) }));
+        let usable = hashes
+            .filter(|(_, hash)| !admission.excludes(**hash))
+            .map(|(place, _)| place);
+        order.extend(usable.map(|place| ScoredRow {
+            row: place as u32,
+            score: self.raw_score(place),
+        }));
         keep_best(order, count);
         // The squash keeps the order, so only the best pay for it.
-        order.iter_mut().for_each(|ordered| ordered.score = squash(ordered.score));
+        order
+            .iter_mut()
+            .for_each(|ordered| ordered.score = squash(ordered.score));
     }
 
     /// The score of one candidate, 0..1.

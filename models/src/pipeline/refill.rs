@@ -53,7 +53,9 @@ impl Refilling<'_, '_> {
     fn decide(&self, usable: usize) -> Refill {
         let params = &self.context.params.pool;
         let state = &self.pool.state;
-        let Some(filled_at) = state.filled_at else { return Refill::Full };
+        let Some(filled_at) = state.filled_at else {
+            return Refill::Full;
+        };
         let is_old = self.context.now.since(filled_at) > params.age_ms_max;
         let is_elsewhere = state.region != self.context.admission.region;
         let low = ((params.low_factor * self.query.n as f32) as usize).min(self.size_max() / 2);
@@ -61,7 +63,11 @@ impl Refilling<'_, '_> {
         if self.query.explain || is_old || is_elsewhere || is_low || self.has_turned() {
             return Refill::Full;
         }
-        if state.last_positive == self.last_positive() { Refill::None } else { Refill::Live }
+        if state.last_positive == self.last_positive() {
+            Refill::None
+        } else {
+            Refill::Live
+        }
     }
 
     fn has_turned(&self) -> bool {
@@ -74,7 +80,10 @@ impl Refilling<'_, '_> {
     }
 
     fn last_positive(&self) -> Option<(Row, TimestampMs)> {
-        self.context.session.last_positive().map(|action| (action.row, action.at))
+        self.context
+            .session
+            .last_positive()
+            .map(|action| (action.row, action.at))
     }
 
     /// How many candidates a pool holds, beside what this request leaves out.
@@ -93,7 +102,11 @@ impl Refilling<'_, '_> {
         let mut later = total;
         for (channel, quota) in CHANNELS.into_iter().zip(quotas) {
             later -= quota;
-            let kept_free = if total > size_max { size_max * later / total } else { later };
+            let kept_free = if total > size_max {
+                size_max * later / total
+            } else {
+                later
+            };
             self.ask(channel, quota, size_max - kept_free);
         }
         self.pool.state.filled_at = Some(self.context.now);
@@ -107,7 +120,10 @@ impl Refilling<'_, '_> {
 
     /// What the live channels name always joins; the pool stays bounded, because what nobody names any more goes.
     fn ask_live_channels(&mut self) {
-        for channel in CHANNELS.into_iter().filter(|channel| LIVE_CHANNELS.contains(&channel.channel())) {
+        for channel in CHANNELS
+            .into_iter()
+            .filter(|channel| LIVE_CHANNELS.contains(&channel.channel()))
+        {
             self.pool.forget(channel.channel());
             let quota = self.quota_of(channel.channel());
             self.ask(channel, quota, self.pool.len() + quota);
@@ -133,7 +149,9 @@ impl Refilling<'_, '_> {
         channel.recall(self.context, quota, self.named);
         self.named.truncate(quota);
         let snapshot = self.context.admission.snapshot;
-        self.pool.merge(channel.channel(), self.named, size_max, |row| Some(snapshot.entry(row)?.hash));
+        self.pool.merge(channel.channel(), self.named, size_max, |row| {
+            Some(snapshot.entry(row)?.hash)
+        });
         self.report.channels[channel.channel().number()] = ChannelReport {
             recalled: u32::try_from(self.named.len()).unwrap_or(u32::MAX),
             filtered: self.context.filtered,
@@ -151,13 +169,17 @@ impl Refilling<'_, '_> {
         }
         let room = self.size_max();
         for row in snapshot.changed_since(self.pool.state.catalogue_version) {
-            let Ok(entry) = self.context.admission.check(row) else { continue };
-            let likeness = snapshot.vector(row).map_or(0.0, |vector| cosine(&taste.blended, vector));
+            let Ok(entry) = self.context.admission.check(row) else {
+                continue;
+            };
+            let likeness = snapshot
+                .vector(row)
+                .map_or(0.0, |vector| cosine(&taste.blended, vector));
             let fits = taste.has_blended && likeness >= NEW_ITEM_COSINE_MIN;
-            let is_new =
-                self.context.now.since(entry.created_at) <= self.context.params.cold_start.new_item_age_ms_max;
+            let is_new = self.context.now.since(entry.created_at) <= self.context.params.cold_start.new_item_age_ms_max;
             if fits && self.pool.len() < room + NEW_ITEMS_MAX {
-                self.pool.add(Channel::Embedding, row, entry.hash, CHANNEL_SCORE_MAX * likeness);
+                self.pool
+                    .add(Channel::Embedding, row, entry.hash, CHANNEL_SCORE_MAX * likeness);
             } else if is_new && self.pool.len() < room {
                 self.pool.add(Channel::Fresh, row, entry.hash, 0.0);
             }
@@ -173,7 +195,11 @@ fn filter(pool: &mut Pool, admission: &Admission<'_>, counts: &mut FilterCounts)
     let is_known_catalogue = pool.state.catalogue_version == admission.snapshot.version();
     let mut left_out = 0;
     pool.retain(|row, hash, _| {
-        let verdict = if is_known_catalogue { admission.check_viewer(hash) } else { admission.check(row).map(|_| ()) };
+        let verdict = if is_known_catalogue {
+            admission.check_viewer(hash)
+        } else {
+            admission.check(row).map(|_| ())
+        };
         let Err(filter) = verdict else { return true };
         counts[filter as usize] += 1;
         left_out += usize::from(filter == Filter::Excluded);

@@ -24,23 +24,24 @@ use crate::session::SessionState;
 use crate::world::World;
 
 /// Makes a slate for a viewer. `pool` is the viewer's candidate pool; everything else is only read.
-pub fn run(
-    world: &World,
-    session: &SessionState,
-    pool: &mut Pool,
-    query: &Query<'_>,
-    scratch: &mut Scratch,
-) -> Slate {
+pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query<'_>, scratch: &mut Scratch) -> Slate {
     let params = world.params.load();
     let snapshot = Arc::clone(&world.catalogue.load());
     let prior = BoardEntry::prior(&params.popularity);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(query.seed);
     let mut report = Report::default();
-    let mut watch = StageWatch { query, last: (query.clock)() };
+    let mut watch = StageWatch {
+        query,
+        last: (query.clock)(),
+    };
     scratch.load_viewer(session, &params, snapshot.dimension());
 
-    let admission =
-        Admission { snapshot: &snapshot, exposure: &session.exposure, region: query.region, excluded: query.excluded };
+    let admission = Admission {
+        snapshot: &snapshot,
+        exposure: &session.exposure,
+        region: query.region,
+        excluded: query.excluded,
+    };
     let mut recall = RecallContext {
         world,
         params: &params,
@@ -53,17 +54,30 @@ pub fn run(
         scratch: &mut scratch.recall,
         filtered: FilterCounts::default(),
     };
-    let usable =
-        Refilling { pool, context: &mut recall, query, named: &mut scratch.named, report: &mut report }.run();
+    let usable = Refilling {
+        pool,
+        context: &mut recall,
+        query,
+        named: &mut scratch.named,
+        report: &mut report,
+    }
+    .run();
     let mut backfilled = Vec::new();
     if usable < query.n {
-        fill_from_everywhere(&mut recall, query.n - usable, &|row| pool.contains(row), &mut backfilled);
+        fill_from_everywhere(
+            &mut recall,
+            query.n - usable,
+            &|row| pool.contains(row),
+            &mut backfilled,
+        );
     }
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
     let draws = choose_candidates(pool, &admission, &params, query, &mut random, scratch);
     for row in backfilled {
-        scratch.candidates.push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0);
+        scratch
+            .candidates
+            .push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0);
     }
     report.stage_ns[Stage::PreRank as usize] = watch.lap();
 
@@ -82,8 +96,10 @@ pub fn run(
         now: query.now,
     };
     let picks = select(&input, query.n, &draws, &mut scratch.rerank);
-    let items: Vec<SlateItem> =
-        picks.iter().map(|pick| slate_item(pick, &scratch.candidates, &params, query.explain)).collect();
+    let items: Vec<SlateItem> = picks
+        .iter()
+        .map(|pick| slate_item(pick, &scratch.candidates, &params, query.explain))
+        .collect();
     count_channels(&mut report, &scratch.candidates, &items);
     report.stage_ns[Stage::Rerank as usize] = watch.lap();
     let degraded = match scored {
@@ -91,7 +107,11 @@ pub fn run(
         Ok(ScoredBy::Fallback(_)) | Err(_) => Some(Degraded::LinearRanker),
         Ok(ScoredBy::Model) => None,
     };
-    Slate { items, report, degraded }
+    Slate {
+        items,
+        report,
+        degraded,
+    }
 }
 
 /// Scores given items for a viewer, in the order given: rows, fused scores and objectives land in the scratch's
@@ -112,7 +132,9 @@ pub fn rank_items<'s>(
     scratch.load_viewer(session, &params, snapshot.dimension());
     scratch.candidates.clear();
     for row in rows {
-        scratch.candidates.push(*row, ChannelSet::default(), Evidence::default(), 0.0);
+        scratch
+            .candidates
+            .push(*row, ChannelSet::default(), Evidence::default(), 0.0);
     }
     extract_features(world, session, &snapshot, &params, &prior, query, scratch);
     score(world, &params, scratch)?;
@@ -166,20 +188,39 @@ fn choose_candidates(
     let mut eligible: Vec<usize> = (0..pool.len()).filter(is_eligible).collect();
     let mut draws = draw_exploration(query.n, params.rerank.exploration_share, &mut eligible, random);
     let count = (params.pool.rank_max as usize).max(query.n + query.n / 2);
-    let ranker = PreRanker::new(pool, admission.snapshot, &scratch.taste, &scratch.short_categories, params);
+    let ranker = PreRanker::new(
+        pool,
+        admission.snapshot,
+        &scratch.taste,
+        &scratch.short_categories,
+        params,
+    );
     ranker.order(admission, count, &mut scratch.order);
     let candidates = &mut scratch.candidates;
     candidates.clear();
     for ordered in &scratch.order {
         let place = ordered.row as usize;
-        candidates.push(pool.rows[place], pool.channels[place], pool.evidence[place], ordered.score);
+        candidates.push(
+            pool.rows[place],
+            pool.channels[place],
+            pool.evidence[place],
+            ordered.score,
+        );
     }
     // The drawn ones are ranked too; from here on a draw names a place among the candidates.
     for draw in &mut draws {
-        let known = scratch.order.iter().position(|ordered| ordered.row as usize == draw.place);
+        let known = scratch
+            .order
+            .iter()
+            .position(|ordered| ordered.row as usize == draw.place);
         draw.place = known.unwrap_or_else(|| {
             let place = draw.place;
-            candidates.push(pool.rows[place], pool.channels[place], pool.evidence[place], ranker.score(place));
+            candidates.push(
+                pool.rows[place],
+                pool.channels[place],
+                pool.evidence[place],
+                ranker.score(place),
+            );
             candidates.len() - 1
         });
     }
@@ -221,7 +262,12 @@ fn extract_features(
 fn score(world: &World, params: &Params, scratch: &mut Scratch) -> Result<ScoredBy, RankError> {
     let candidates = &mut scratch.candidates;
     let count = candidates.rows.len();
-    let scored_by = world.ranker.score(&candidates.features, count, &mut candidates.objectives, &mut scratch.rank);
+    let scored_by = world.ranker.score(
+        &candidates.features,
+        count,
+        &mut candidates.objectives,
+        &mut scratch.rank,
+    );
     // Without any prediction the order of the pre-ranking is left.
     candidates.objectives.resize(count, ObjectiveRow::default());
     candidates.fused.clear();
@@ -257,7 +303,10 @@ fn strongest(channels: ChannelSet, evidence: &Evidence, explores: bool) -> Chann
             evidence_place(channel).map_or(0.1, |column| evidence[column])
         }
     };
-    channels.iter().max_by(|a, b| strength(*a).total_cmp(&strength(*b))).unwrap_or(Channel::Backfill)
+    channels
+        .iter()
+        .max_by(|a, b| strength(*a).total_cmp(&strength(*b)))
+        .unwrap_or(Channel::Backfill)
 }
 
 fn count_channels(report: &mut Report, candidates: &Candidates, items: &[SlateItem]) {
@@ -265,6 +314,8 @@ fn count_channels(report: &mut Report, candidates: &Candidates, items: &[SlateIt
         channels.iter().for_each(|channel| report.kept[channel.number()] += 1);
     }
     for item in items {
-        item.channels.iter().for_each(|channel| report.on_slate[channel.number()] += 1);
+        item.channels
+            .iter()
+            .for_each(|channel| report.on_slate[channel.number()] += 1);
     }
 }

@@ -26,8 +26,13 @@ pub enum Stage {
 
 impl Stage {
     /// All stages in their order.
-    pub const ALL: [Stage; STAGE_COUNT] =
-        [Stage::Recall, Stage::PreRank, Stage::Features, Stage::Rank, Stage::Rerank];
+    pub const ALL: [Stage; STAGE_COUNT] = [
+        Stage::Recall,
+        Stage::PreRank,
+        Stage::Features,
+        Stage::Rank,
+        Stage::Rerank,
+    ];
 
     /// The name in metrics and benches.
     #[must_use]

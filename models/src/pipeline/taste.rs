@@ -52,5 +52,9 @@ impl Taste {
 
 /// The cosine of two unit vectors; 0 when their lengths differ.
 pub(crate) fn cosine(a: &[f32], b: &[f32]) -> f32 {
-    if a.len() == b.len() { crate::index::dot_f32(a, b) } else { 0.0 }
+    if a.len() == b.len() {
+        crate::index::dot_f32(a, b)
+    } else {
+        0.0
+    }
 }

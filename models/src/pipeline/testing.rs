@@ -23,7 +23,10 @@ pub(crate) fn item(id: &str, category: &str, author: &str) -> ItemDto {
     ItemDto {
         id: id.to_owned(),
         categories: Some(vec![category.to_owned()]),
-        tags: Some(vec![format!("{category}-{}", id.len() % 3)]),
+        tags: Some(vec![format!(
+            "{category}-{}",
+            id.bytes().map(u32::from).sum::<u32>() % 3
+        )]),
         author_id: Some(author.to_owned()),
         duration_ms: Some(20_000),
         created_at: Some(NOW.plus_ms(-30 * DAY_MS).0),
@@ -35,14 +38,19 @@ pub(crate) fn item(id: &str, category: &str, author: &str) -> ItemDto {
 pub(crate) fn put(world: &World, item: ItemDto) -> Row {
     let item = item.into_item(NOW).expect("a valid item");
     let id = item.id.clone();
-    let accepted = world.catalogue.apply_unrecorded(vec![Change::Upsert { item: Arc::new(item), row: None }]);
+    let accepted = world.catalogue.apply_unrecorded(vec![Change::Upsert {
+        item: Arc::new(item),
+        row: None,
+    }]);
     assert!(accepted.iter().all(Result::is_ok), "{accepted:?}");
     world.catalogue.row(id.as_str()).expect("it was put")
 }
 
 /// Takes an item out of the world.
 pub(crate) fn delete(world: &World, id: &str) {
-    world.catalogue.apply_unrecorded(vec![Change::Delete { id: ItemId::new(id).expect("an id") }]);
+    world.catalogue.apply_unrecorded(vec![Change::Delete {
+        id: ItemId::new(id).expect("an id"),
+    }]);
 }
 
 /// A world of `count` items, `v0`, `v1`, ..., in [`CATEGORIES`] by turns, each author with three of a category.
@@ -51,8 +59,13 @@ pub(crate) fn catalogue_of(count: usize) -> World {
     let change = |number: usize| {
         let category = CATEGORIES[number % CATEGORIES.len()];
         let author = format!("{category}-author-{}", number / (3 * CATEGORIES.len()));
-        let item = item(&format!("v{number}"), category, &author).into_item(NOW).expect("a valid item");
-        Change::Upsert { item: Arc::new(item), row: None }
+        let item = item(&format!("v{number}"), category, &author)
+            .into_item(NOW)
+            .expect("a valid item");
+        Change::Upsert {
+            item: Arc::new(item),
+            row: None,
+        }
     };
     world.catalogue.apply_unrecorded((0..count).map(change).collect());
     world
@@ -66,7 +79,12 @@ pub(crate) fn make_popular(world: &World, likes_by_row: &[(Row, u32)], region: O
     for &(row, likes) in likes_by_row {
         let mut stats = ItemStats::default();
         for _ in 0..likes {
-            let signal = ItemSignal { signal: Signal::Like, at: NOW.plus_ms(-MINUTE_MS), watch_ms: 0, region };
+            let signal = ItemSignal {
+                signal: Signal::Like,
+                at: NOW.plus_ms(-MINUTE_MS),
+                watch_ms: 0,
+                region,
+            };
             stats.record(&signal, NOW, &params);
         }
         let reading = stats.reading(NOW, &params);
@@ -93,7 +111,10 @@ pub(crate) fn event(id: &str, signal: Signal, at: TimestampMs) -> Event {
 
 /// An event with a name of its own.
 pub(crate) fn named_event(name: &str, id: &str, signal: Signal, at: TimestampMs) -> Event {
-    Event { event_id: Some(EventId::new(name).expect("an id")), ..event(id, signal, at) }
+    Event {
+        event_id: Some(EventId::new(name).expect("an id")),
+        ..event(id, signal, at)
+    }
 }
 
 /// One viewer with everything that a session actor holds of it.
@@ -147,14 +168,16 @@ impl Viewer {
         let snapshot = world.catalogue.load();
         let entry = snapshot.entry(row).expect("an item");
         let event = event(entry.item.id.as_str(), signal, self.now);
-        self.state.apply(&event, row, entry, snapshot.vector(row), &world.params.load());
+        self.state
+            .apply(&event, row, entry, snapshot.vector(row), &world.params.load());
     }
 
     /// Lets all of a slate count as shown.
     pub(crate) fn see(&mut self, world: &World, slate: &Slate) {
         let snapshot = world.catalogue.load();
         for item in &slate.items {
-            self.state.show(snapshot.entry(item.row).expect("an item").hash, &world.params.load());
+            self.state
+                .show(snapshot.entry(item.row).expect("an item").hash, &world.params.load());
         }
     }
 }

@@ -8,6 +8,7 @@ mod chunk_table;
 mod counts;
 mod forward_decay;
 mod item_stats;
+mod popular_window;
 mod regions;
 mod scored_row;
 mod scoring;
@@ -21,10 +22,9 @@ pub use counts::{Counter, Counts};
 pub(crate) use forward_decay::halvings;
 pub use forward_decay::{DecayStamp, ForwardDecay};
 pub use item_stats::{ItemReading, ItemSignal, ItemStats};
+pub use popular_window::PopularWindow;
 pub use regions::{REGIONS_MAX, RegionReading};
 pub use scored_row::{ScoredRow, keep_best};
 pub use scoring::PRIOR_SHARE_RATE;
-pub use trending::{
-    CATEGORY_LISTS_MAX, PopularWindow, REGION_CATEGORY_LISTS_MAX, REGION_LISTS_MAX, TrendingBuilder, TrendingLists,
-};
+pub use trending::{CATEGORY_LISTS_MAX, REGION_CATEGORY_LISTS_MAX, REGION_LISTS_MAX, TrendingBuilder, TrendingLists};
 pub use windows::{WINDOW_COUNT, WindowSpan, Windows};

@@ -32,18 +32,15 @@ impl ScoredRow {
 
 /// Cuts `rows` to the `limit` best, best first. O(n + limit · log limit), no allocation.
 pub fn keep_best(rows: &mut Vec<ScoredRow>, limit: usize) {
-    keep_best_unordered(rows, limit);
-    rows.sort_unstable_by(ScoredRow::best_first);
-}
-
-/// Cuts `rows` to the `limit` best, in no particular order.
-pub(crate) fn keep_best_unordered(rows: &mut Vec<ScoredRow>, limit: usize) {
     if limit == 0 {
         rows.clear();
-    } else if rows.len() > limit {
+        return;
+    }
+    if rows.len() > limit {
         rows.select_nth_unstable_by(limit - 1, ScoredRow::best_first);
         rows.truncate(limit);
     }
+    rows.sort_unstable_by(ScoredRow::best_first);
 }
 
 #[cfg(test)]

@@ -6,13 +6,16 @@
 //! lists each; what comes after a bound is reached is not listed and counted in [`TrendingLists::places_refused`]. A
 //! full house takes about 45 MB; a hundred categories and ten regions of 100 k active items take about 7.
 
+use std::hash::{Hash, Hasher};
+
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
 
 use super::item_stats::ItemReading;
+use super::popular_window::{POPULAR_WINDOW_COUNT, PopularWindow};
 use super::scored_row::ScoredRow;
 use super::top_list::TopList;
-use super::windows::{WINDOW_COUNT, WindowSpan};
+use super::windows::WINDOW_COUNT;
 use crate::ids::{Row, Word};
 use crate::item::ITEM_CATEGORIES_MAX;
 use crate::params::PopularityParams;
@@ -28,71 +31,19 @@ pub const REGION_CATEGORY_LISTS_MAX: usize = 4_096;
 const NARROW_ITEMS_MAX: usize = 500;
 /// The longest list of a region and category.
 const NARROWEST_ITEMS_MAX: usize = 100;
-/// Number of [`PopularWindow`]s.
-const POPULAR_WINDOW_COUNT: usize = WINDOW_COUNT + 1;
-
-/// Over which time a list counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-#[repr(usize)]
-pub enum PopularWindow {
-    /// The last 5 minutes.
-    FiveMinutes = 0,
-    /// The last hour.
-    Hour = 1,
-    /// The last day.
-    Day = 2,
-    /// The last 7 days.
-    Week = 3,
-    /// All time, the recent first: decayed popularity. Scores are its binary logarithm as of the lists' making, so that
-    /// an imported log of long ago still has an order.
-    AllTime = 4,
-}
-
-impl PopularWindow {
-    /// All of them, the shortest first.
-    pub const ALL: [PopularWindow; POPULAR_WINDOW_COUNT] = [
-        PopularWindow::FiveMinutes,
-        PopularWindow::Hour,
-        PopularWindow::Day,
-        PopularWindow::Week,
-        PopularWindow::AllTime,
-    ];
-
-    /// The name on the wire.
-    #[must_use]
-    pub fn name(self) -> &'static str {
-        match self {
-            PopularWindow::FiveMinutes => "5m",
-            PopularWindow::Hour => "1h",
-            PopularWindow::Day => "24h",
-            PopularWindow::Week => "7d",
-            PopularWindow::AllTime => "all",
-        }
-    }
-
-    /// The window of that name, if there is one.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|window| window.name() == name)
-    }
-}
-
-impl From<WindowSpan> for PopularWindow {
-    fn from(span: WindowSpan) -> Self {
-        match span {
-            WindowSpan::FiveMinutes => PopularWindow::FiveMinutes,
-            WindowSpan::Hour => PopularWindow::Hour,
-            WindowSpan::Day => PopularWindow::Day,
-            WindowSpan::Week => PopularWindow::Week,
-        }
-    }
-}
-
 /// Whose list it is; everybody's when both are `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 struct Place {
     region: Option<Word>,
     category: Option<Word>,
+}
+
+impl Hash for Place {
+    /// One word instead of the four that a derived hash would feed: places are looked up millions of times a build.
+    fn hash<H: Hasher>(&self, hasher: &mut H) {
+        let number = |word: Option<Word>| word.map_or(0, |word| u64::from(word) + 1);
+        hasher.write_u64((number(self.region) << 32) ^ number(self.category));
+    }
 }
 
 const OVERALL: Place = Place {
@@ -145,6 +96,13 @@ impl TrendingLists {
     }
 }
 
+/// The lists of one place while they are made.
+#[derive(Debug)]
+struct PlaceLists {
+    length: usize,
+    lists: [TopList; POPULAR_WINDOW_COUNT],
+}
+
 /// Makes [`TrendingLists`] in one pass over the active items.
 #[derive(Debug)]
 pub struct TrendingBuilder {
@@ -152,7 +110,7 @@ pub struct TrendingBuilder {
     half_life_ms: i64,
     list_items: usize,
     numbers: FxHashMap<Place, usize>,
-    lists: Vec<[TopList; POPULAR_WINDOW_COUNT]>,
+    lists: Vec<PlaceLists>,
     /// Places so far: of categories, of regions, of both.
     taken: [usize; 3],
     places_refused: usize,
@@ -192,12 +150,11 @@ impl TrendingBuilder {
     /// The lists.
     #[must_use]
     pub fn build(self) -> TrendingLists {
-        let mut lists: Vec<_> = self.lists.into_iter().map(Some).collect();
+        let mut lists: Vec<Option<PlaceLists>> = self.lists.into_iter().map(Some).collect();
         let mut places = FxHashMap::default();
         for (place, number) in self.numbers {
-            if let Some(lists) = lists[number].take() {
-                let limit = list_length(place, self.list_items);
-                places.insert(place, lists.map(|list| list.into_best(limit)));
+            if let Some(PlaceLists { length, lists }) = lists[number].take() {
+                places.insert(place, lists.map(|list| list.into_best(length)));
             }
         }
         TrendingLists {
@@ -212,13 +169,17 @@ impl TrendingBuilder {
         row: Row,
         region: Option<Word>,
         categories: &[Word],
-        scores: &[f32; WINDOW_COUNT],
+        window_scores: &[f32; WINDOW_COUNT],
         all_time: f32,
     ) {
-        if !all_time.is_finite() && scores.iter().all(|score| *score <= 0.0) {
+        // A window in which nothing happened lists nothing; the logarithm of the last may be negative.
+        let [five_minutes, hour, day, week] =
+            window_scores.map(|score| if score > 0.0 { score } else { f32::NEG_INFINITY });
+        let scores = [five_minutes, hour, day, week, all_time];
+        if scores.iter().all(|score| !score.is_finite()) {
             return;
         }
-        self.offer(row, Place { region, category: None }, scores, all_time);
+        self.offer(row, Place { region, category: None }, &scores);
         for &category in categories {
             self.offer(
                 row,
@@ -226,25 +187,20 @@ impl TrendingBuilder {
                     region,
                     category: Some(category),
                 },
-                scores,
-                all_time,
+                &scores,
             );
         }
     }
 
-    fn offer(&mut self, row: Row, place: Place, scores: &[f32; WINDOW_COUNT], all_time: f32) {
+    fn offer(&mut self, row: Row, place: Place, scores: &[f32; POPULAR_WINDOW_COUNT]) {
         let Some(number) = self.number_of(place) else {
             self.places_refused += 1;
             return;
         };
-        let limit = list_length(place, self.list_items);
-        let lists = &mut self.lists[number];
+        let PlaceLists { length, lists } = &mut self.lists[number];
         for (list, &score) in lists.iter_mut().zip(scores) {
-            if score > 0.0 {
-                list.offer(ScoredRow { row, score }, limit);
-            }
+            list.offer(ScoredRow { row, score }, *length);
         }
-        lists[PopularWindow::AllTime as usize].offer(ScoredRow { row, score: all_time }, limit);
     }
 
     fn number_of(&mut self, place: Place) -> Option<usize> {
@@ -263,7 +219,10 @@ impl TrendingBuilder {
             self.taken[kind] += 1;
         }
         self.numbers.insert(place, self.lists.len());
-        self.lists.push(Default::default());
+        self.lists.push(PlaceLists {
+            length: list_length(place, self.list_items),
+            lists: Default::default(),
+        });
         Some(self.lists.len() - 1)
     }
 }
@@ -362,16 +321,6 @@ mod tests {
                 .top(PopularWindow::Hour, None, Some(CATEGORY_LISTS_MAX as Word))
                 .is_empty()
         );
-    }
-
-    #[test]
-    fn names_come_back() {
-        for window in PopularWindow::ALL {
-            assert_eq!(PopularWindow::from_name(window.name()), Some(window));
-        }
-        assert_eq!(PopularWindow::from_name("2h"), None);
-        let spans = WindowSpan::ALL.map(|span| PopularWindow::from(span) as usize);
-        assert_eq!(spans, [0, 1, 2, 3]);
     }
 
     proptest! {

@@ -28,8 +28,13 @@ pub enum Filter {
 
 impl Filter {
     /// All filters in the order of their numbers.
-    pub const ALL: [Filter; FILTER_COUNT] =
-        [Filter::Deleted, Filter::Hidden, Filter::Region, Filter::Seen, Filter::Excluded];
+    pub const ALL: [Filter; FILTER_COUNT] = [
+        Filter::Deleted,
+        Filter::Hidden,
+        Filter::Region,
+        Filter::Seen,
+        Filter::Excluded,
+    ];
 
     /// The name in explanations and metrics.
     #[must_use]

@@ -26,7 +26,10 @@ impl RecallChannel for ColdStartChannel {
 fn editors_picks(context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<ScoredRow>) {
     let world = context.world;
     let picks = &context.params.cold_start.editors_picks;
-    let region = context.admission.region.and_then(|region| world.catalogue.words().regions.name(region));
+    let region = context
+        .admission
+        .region
+        .and_then(|region| world.catalogue.words().regions.name(region));
     let regional = region.as_deref().and_then(|region| picks.get(region));
     for id in [regional, picks.get(ALL_REGIONS)].into_iter().flatten().flatten() {
         if out.len() >= quota {
@@ -37,7 +40,10 @@ fn editors_picks(context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<Sc
             && context.admits(row)
         {
             // In the editor's order, before any new item.
-            out.push(ScoredRow { row, score: 3.0 - out.len() as f32 / quota.max(1) as f32 });
+            out.push(ScoredRow {
+                row,
+                score: 3.0 - out.len() as f32 / quota.max(1) as f32,
+            });
         }
     }
 }
@@ -57,7 +63,10 @@ fn new_items(context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<Scored
         let impressions = context.world.board.read_or(*row, &context.prior).impressions as f32;
         let owed = params.new_item_impressions as f32 - impressions;
         if owed > 0.0 && out.iter().all(|known| known.row != *row) && context.admits(*row) {
-            out.push(ScoredRow { row: *row, score: owed / params.new_item_impressions.max(1) as f32 });
+            out.push(ScoredRow {
+                row: *row,
+                score: owed / params.new_item_impressions.max(1) as f32,
+            });
         }
     }
 }

@@ -47,5 +47,8 @@ fn nearest(context: &mut RecallContext<'_>, direction: &[f32], quota: usize, out
         &mut scratch.search,
         &mut scratch.neighbours,
     );
-    out.extend(scratch.neighbours.iter().map(|found| ScoredRow { row: found.row, score: found.score }));
+    out.extend(scratch.neighbours.iter().map(|found| ScoredRow {
+        row: found.row,
+        score: found.score,
+    }));
 }

@@ -29,13 +29,20 @@ impl RecallChannel for FollowedChannel {
         for place in 0..follows.len().min(AUTHORS_MAX) {
             rows.clear();
             let author = follows[(start + place) % follows.len()];
-            context.world.catalogue.by_author().sample(author, ITEMS_PER_AUTHOR, 0, 0, &mut rows);
+            context
+                .world
+                .catalogue
+                .by_author()
+                .sample(author, ITEMS_PER_AUTHOR, 0, 0, &mut rows);
             for row in &rows {
                 if let Some(entry) = context.admission.snapshot.entry(*row)
                     && context.admits(*row)
                 {
                     let age_days = context.now.since(entry.created_at).max(0) as f32 / DAY_MS as f32;
-                    out.push(ScoredRow { row: *row, score: 1.0 / (1.0 + age_days) });
+                    out.push(ScoredRow {
+                        row: *row,
+                        score: 1.0 / (1.0 + age_days),
+                    });
                 }
             }
         }

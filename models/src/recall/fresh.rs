@@ -37,9 +37,17 @@ fn take(context: &mut RecallContext<'_>, rows: &[Row], count: usize, out: &mut V
             break;
         }
         if context.admits(*row) {
-            let created_at = context.admission.snapshot.entry(*row).map(|entry| entry.created_at).unwrap_or_default();
+            let created_at = context
+                .admission
+                .snapshot
+                .entry(*row)
+                .map(|entry| entry.created_at)
+                .unwrap_or_default();
             let age_days = context.now.since(created_at).max(0) as f32 / DAY_MS as f32;
-            out.push(ScoredRow { row: *row, score: 1.0 / (1.0 + age_days) });
+            out.push(ScoredRow {
+                row: *row,
+                score: 1.0 / (1.0 + age_days),
+            });
             taken += 1;
         }
     }

@@ -45,7 +45,10 @@ fn take(context: &mut RecallContext<'_>, rows: &[ScoredRow], count: usize, bonus
             break;
         }
         if context.admits(candidate.row) {
-            out.push(ScoredRow { row: candidate.row, score: bonus + 1.0 / (1.0 + 0.05 * place as f32) });
+            out.push(ScoredRow {
+                row: candidate.row,
+                score: bonus + 1.0 / (1.0 + 0.05 * place as f32),
+            });
             taken += 1;
         }
     }

@@ -18,10 +18,17 @@ impl RecallChannel for ItemItemChannel {
         let scratch = &mut *context.scratch;
         context.session.recent_positive(RECENT_ITEMS_MAX, &mut scratch.recent);
         scratch.weighted.clear();
-        scratch.weighted.extend(scratch.recent.iter().rev().map(|action| (action.row, action.weight)));
+        scratch
+            .weighted
+            .extend(scratch.recent.iter().rev().map(|action| (action.row, action.weight)));
+        // As of the viewer's last signal and not as of now: a viewer who comes back after a year, or a log of long ago,
+        // has neighbours as they were then.
+        let Some(as_of) = scratch.recent.iter().map(|action| action.at).max() else {
+            return;
+        };
         context.world.co_visits.score_from_recent(
             &scratch.weighted,
-            context.now,
+            as_of.min(context.now),
             &context.params.collaborative,
             usize::MAX,
             &mut scratch.co_visits,

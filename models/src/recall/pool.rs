@@ -141,7 +141,9 @@ impl Pool {
     /// [`Pool::drop_unnamed`].
     pub fn forget(&mut self, channel: Channel) {
         let forgotten = ChannelSet::of(channel);
-        self.channels.iter_mut().for_each(|channels| *channels = channels.without(forgotten));
+        self.channels
+            .iter_mut()
+            .for_each(|channels| *channels = channels.without(forgotten));
         if let Some(column) = evidence_place(channel) {
             self.evidence.iter_mut().for_each(|evidence| evidence[column] = 0.0);
         }
@@ -196,18 +198,34 @@ struct Standard {
 
 impl Standard {
     fn of(named: &[ScoredRow]) -> Self {
-        let finite = || named.iter().map(|candidate| candidate.score).filter(|score| score.is_finite());
+        let finite = || {
+            named
+                .iter()
+                .map(|candidate| candidate.score)
+                .filter(|score| score.is_finite())
+        };
         let count = finite().count().max(1) as f32;
         let mean = finite().sum::<f32>() / count;
         let variance = finite().map(|score| (score - mean).powi(2)).sum::<f32>() / count;
         let lowest = finite().fold(f32::INFINITY, f32::min);
-        Self { lowest, deviation: variance.sqrt() }
+        Self {
+            lowest,
+            deviation: variance.sqrt(),
+        }
     }
 
     fn score(&self, score: f32) -> f32 {
-        let above = if self.deviation > 1e-12 { (score - self.lowest) / self.deviation } else { 1.0 };
+        let above = if self.deviation > 1e-12 {
+            (score - self.lowest) / self.deviation
+        } else {
+            1.0
+        };
         let standard = above + NAMED_MIN;
-        if standard.is_finite() { standard.clamp(NAMED_MIN, CHANNEL_SCORE_MAX) } else { NAMED_MIN }
+        if standard.is_finite() {
+            standard.clamp(NAMED_MIN, CHANNEL_SCORE_MAX)
+        } else {
+            NAMED_MIN
+        }
     }
 }
 
@@ -221,7 +239,12 @@ mod tests {
     }
 
     fn named(rows: &[Row]) -> Vec<ScoredRow> {
-        rows.iter().map(|row| ScoredRow { row: *row, score: *row as f32 }).collect()
+        rows.iter()
+            .map(|row| ScoredRow {
+                row: *row,
+                score: *row as f32,
+            })
+            .collect()
     }
 
     #[test]
@@ -239,7 +262,10 @@ mod tests {
     #[test]
     fn scores_that_are_not_finite_count_as_named_only() {
         let mut pool = Pool::default();
-        let odd = [f32::NAN, f32::INFINITY, 1.0].map(|score| ScoredRow { row: score.to_bits(), score });
+        let odd = [f32::NAN, f32::INFINITY, 1.0].map(|score| ScoredRow {
+            row: score.to_bits(),
+            score,
+        });
         pool.merge(Channel::Tags, &odd, 10, hash);
         assert!(pool.evidence.iter().all(|evidence| evidence[3].is_finite()));
     }

@@ -18,7 +18,9 @@ impl RecallChannel for SessionKnnChannel {
         let scratch = &mut *context.scratch;
         context.session.recent_positive(RECENT_ITEMS_MAX, &mut scratch.recent);
         scratch.rows.clear();
-        scratch.rows.extend(scratch.recent.iter().rev().map(|action| action.row));
+        scratch
+            .rows
+            .extend(scratch.recent.iter().rev().map(|action| action.row));
         context.world.session_knn.recommend(
             &scratch.rows,
             context.session.knn_session,

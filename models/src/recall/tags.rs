@@ -61,7 +61,9 @@ fn tags_of(context: &RecallContext<'_>) -> WeightedWords {
     let session = context.session;
     let mut tags = WeightedWords::from_vec(session.short.tags.strongest(WORDS_MAX));
     let long_term = session.long.tags.strongest(WORDS_MAX);
-    let long_term = long_term.into_iter().map(|(word, weight)| (word, weight * LONG_TERM_SHARE));
+    let long_term = long_term
+        .into_iter()
+        .map(|(word, weight)| (word, weight * LONG_TERM_SHARE));
     let is_new = session.signals() < u64::from(context.params.cold_start.personal_after_signals);
     let registered = session.registered_tags.iter().take(if is_new { WORDS_MAX } else { 0 });
     for (word, weight) in long_term.chain(registered.map(|word| (*word, REGISTERED_TAG_WEIGHT))) {
@@ -86,12 +88,21 @@ fn collect(
     let mut scored = std::mem::take(&mut context.scratch.scored);
     rows.clear();
     scored.clear();
-    postings.sample(word, NEWEST_PER_WANTED * wanted, SPREAD_PER_WANTED * wanted, offset, &mut rows);
+    postings.sample(
+        word,
+        NEWEST_PER_WANTED * wanted,
+        SPREAD_PER_WANTED * wanted,
+        offset,
+        &mut rows,
+    );
     for row in &rows {
         if context.admits(*row) {
             let entry = context.world.board.read_or(*row, &context.prior);
             let quality = 1.0 + 2.0 * entry.like_rate - entry.skip_rate;
-            scored.push(ScoredRow { row: *row, score: weight * quality });
+            scored.push(ScoredRow {
+                row: *row,
+                score: weight * quality,
+            });
         }
     }
     keep_best(&mut scored, wanted);

@@ -38,7 +38,11 @@ pub fn draw_exploration(
         let slot = slots.swap_remove(random.random_range(0..slots.len()));
         let propensity = 1.0 / eligible.len() as f32;
         let place = eligible.swap_remove(random.random_range(0..eligible.len()));
-        draws.push(ExploreDraw { slot, place, propensity });
+        draws.push(ExploreDraw {
+            slot,
+            place,
+            propensity,
+        });
     }
     draws.sort_unstable_by_key(|draw| draw.slot);
     draws
@@ -62,7 +66,10 @@ mod tests {
                 total += 1;
             }
         }
-        assert!((9_600..10_400).contains(&total), "{total} slots of 100 000, expected about 10 000");
+        assert!(
+            (9_600..10_400).contains(&total),
+            "{total} slots of 100 000, expected about 10 000"
+        );
         assert!(drawn.iter().all(|count| (420..580).contains(count)), "{drawn:?}");
     }
 }

@@ -101,11 +101,21 @@ pub fn select(input: &RerankInput<'_>, n: usize, draws: &[ExploreDraw], scratch:
             Some(draw) => Some(draw.place),
             None => scratch.best(input),
         };
-        let Some(place) = place.or_else(|| late_draw(draws, &picks)) else { break };
+        let Some(place) = place.or_else(|| late_draw(draws, &picks)) else {
+            break;
+        };
         let moves = scratch.moves(input, place);
         let score = input.fused[place] + moves.iter().map(|one| one.delta).sum::<f32>();
-        let propensity = draws.iter().find(|draw| draw.place == place).map(|draw| draw.propensity);
-        picks.push(Pick { place, score, moves, propensity });
+        let propensity = draws
+            .iter()
+            .find(|draw| draw.place == place)
+            .map(|draw| draw.propensity);
+        picks.push(Pick {
+            place,
+            score,
+            moves,
+            propensity,
+        });
         scratch.take(input, &picks);
     }
     picks
@@ -113,7 +123,10 @@ pub fn select(input: &RerankInput<'_>, n: usize, draws: &[ExploreDraw], scratch:
 
 /// When nothing else is left, the exploration items whose slots were not reached.
 fn late_draw(draws: &[ExploreDraw], picks: &[Pick]) -> Option<usize> {
-    draws.iter().map(|draw| draw.place).find(|place| picks.iter().all(|pick| pick.place != *place))
+    draws
+        .iter()
+        .map(|draw| draw.place)
+        .find(|place| picks.iter().all(|pick| pick.place != *place))
 }
 
 impl RerankScratch {
@@ -125,9 +138,11 @@ impl RerankScratch {
         for row in input.rows {
             let entry = input.snapshot.entry(*row);
             let age_ms = entry.map_or(i64::MAX, |entry| input.now.since(entry.created_at));
-            self.fresh.push(input.params.freshness_weight * freshness(age_ms, input.params.freshness_tau_ms));
+            self.fresh
+                .push(input.params.freshness_weight * freshness(age_ms, input.params.freshness_tau_ms));
             self.authors.push(entry.map_or(NO_WORD, |entry| entry.author));
-            self.categories.push(entry.map_or(NO_WORD, |entry| entry.leading_category()));
+            self.categories
+                .push(entry.map_or(NO_WORD, |entry| entry.leading_category()));
         }
         for hits in [&mut self.author_hits, &mut self.category_hits] {
             hits.clear();
@@ -162,19 +177,31 @@ impl RerankScratch {
     fn moves(&self, input: &RerankInput<'_>, place: usize) -> [Move; 4] {
         let params = input.params;
         [
-            Move { rule: Rule::Freshness, delta: self.fresh[place] },
-            Move { rule: Rule::AuthorDiversity, delta: -params.author_penalty * f32::from(self.author_hits[place]) },
+            Move {
+                rule: Rule::Freshness,
+                delta: self.fresh[place],
+            },
+            Move {
+                rule: Rule::AuthorDiversity,
+                delta: -params.author_penalty * f32::from(self.author_hits[place]),
+            },
             Move {
                 rule: Rule::CategoryDiversity,
                 delta: -params.category_penalty * f32::from(self.category_hits[place]),
             },
-            Move { rule: Rule::Similarity, delta: -params.similarity_penalty * self.similarity(place) },
+            Move {
+                rule: Rule::Similarity,
+                delta: -params.similarity_penalty * self.similarity(place),
+            },
         ]
     }
 
     /// The largest cosine with one of the last picks; 0 when there is none.
     fn similarity(&self, place: usize) -> f32 {
-        self.similarities.iter().filter_map(|column| column.get(place)).fold(0.0, |most, cosine| cosine.max(most))
+        self.similarities
+            .iter()
+            .filter_map(|column| column.get(place))
+            .fold(0.0, |most, cosine| cosine.max(most))
     }
 
     /// Lets the last pick count against the others, and the pick that leaves each window no longer.
@@ -182,9 +209,24 @@ impl RerankScratch {
         let Some(last) = picks.last() else { return };
         self.taken[last.place] = true;
         let params = input.params;
-        let leaving = |window: u32| picks.len().checked_sub(1 + window as usize).map(|slot| picks[slot].place);
-        slide(&mut self.author_hits, &self.authors, last.place, leaving(params.author_window));
-        slide(&mut self.category_hits, &self.categories, last.place, leaving(params.category_window));
+        let leaving = |window: u32| {
+            picks
+                .len()
+                .checked_sub(1 + window as usize)
+                .map(|slot| picks[slot].place)
+        };
+        slide(
+            &mut self.author_hits,
+            &self.authors,
+            last.place,
+            leaving(params.author_window),
+        );
+        slide(
+            &mut self.category_hits,
+            &self.categories,
+            last.place,
+            leaving(params.category_window),
+        );
         let window = params.similarity_window as usize;
         if window == 0 || params.similarity_penalty == 0.0 {
             return;
@@ -196,10 +238,15 @@ impl RerankScratch {
         let cosines = &mut self.similarities[column];
         cosines.clear();
         let vector = input.snapshot.vector(input.rows[last.place]);
-        cosines.extend(input.rows.iter().map(|row| match (vector, input.snapshot.vector(*row)) {
-            (Some(picked), Some(other)) => crate::index::dot_f32(picked, other),
-            _ => 0.0,
-        }));
+        cosines.extend(
+            input
+                .rows
+                .iter()
+                .map(|row| match (vector, input.snapshot.vector(*row)) {
+                    (Some(picked), Some(other)) => crate::index::dot_f32(picked, other),
+                    _ => 0.0,
+                }),
+        );
     }
 }
 
@@ -236,7 +283,10 @@ mod tests {
                 tags: Some(vec![format!("t{number}")]),
                 ..ItemDto::default()
             };
-            Change::Upsert { item: Arc::new(dto.into_item(TimestampMs(0)).expect("valid")), row: None }
+            Change::Upsert {
+                item: Arc::new(dto.into_item(TimestampMs(0)).expect("valid")),
+                row: None,
+            }
         };
         catalogue.apply_unrecorded(authors.iter().enumerate().map(change).collect());
         catalogue
@@ -246,8 +296,17 @@ mod tests {
         let catalogue = catalogue(authors);
         let rows: Vec<Row> = (0..authors.len() as Row).collect();
         let snapshot = catalogue.load();
-        let input = RerankInput { rows: &rows, fused, snapshot: &snapshot, params: &params, now: TimestampMs(0) };
-        select(&input, rows.len(), draws, &mut RerankScratch::default()).iter().map(|pick| pick.place).collect()
+        let input = RerankInput {
+            rows: &rows,
+            fused,
+            snapshot: &snapshot,
+            params: &params,
+            now: TimestampMs(0),
+        };
+        select(&input, rows.len(), draws, &mut RerankScratch::default())
+            .iter()
+            .map(|pick| pick.place)
+            .collect()
     }
 
     fn only_authors(penalty: f32, window: u32) -> RerankParams {
@@ -264,14 +323,32 @@ mod tests {
     #[test]
     fn an_author_waits_until_the_window_has_passed() {
         let fused = [1.0, 0.9, 0.5, 0.4];
-        assert_eq!(order(&["a", "a", "b", "c"], &fused, only_authors(1.0, 2), &[]), [0, 2, 3, 1]);
-        assert_eq!(order(&["a", "a", "b", "c"], &fused, only_authors(0.0, 2), &[]), [0, 1, 2, 3]);
+        assert_eq!(
+            order(&["a", "a", "b", "c"], &fused, only_authors(1.0, 2), &[]),
+            [0, 2, 3, 1]
+        );
+        assert_eq!(
+            order(&["a", "a", "b", "c"], &fused, only_authors(0.0, 2), &[]),
+            [0, 1, 2, 3]
+        );
     }
 
     #[test]
     fn exploration_takes_its_slot() {
-        let draws = [ExploreDraw { slot: 1, place: 3, propensity: 0.25 }];
-        assert_eq!(order(&["a", "b", "c", "d"], &[1.0, 0.9, 0.5, 0.1], only_authors(0.0, 0), &draws), [0, 3, 1, 2]);
+        let draws = [ExploreDraw {
+            slot: 1,
+            place: 3,
+            propensity: 0.25,
+        }];
+        assert_eq!(
+            order(
+                &["a", "b", "c", "d"],
+                &[1.0, 0.9, 0.5, 0.1],
+                only_authors(0.0, 0),
+                &draws
+            ),
+            [0, 3, 1, 2]
+        );
     }
 
     proptest! {

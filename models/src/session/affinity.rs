@@ -37,7 +37,10 @@ impl Affinities {
     /// The raw weight of a word; 0 when unknown.
     #[must_use]
     pub fn raw(&self, word: Word) -> f32 {
-        self.weights.iter().find(|(known, _)| *known == word).map_or(0.0, |(_, weight)| *weight)
+        self.weights
+            .iter()
+            .find(|(known, _)| *known == word)
+            .map_or(0.0, |(_, weight)| *weight)
     }
 
     /// The weight of several words together, squashed to -1..1.

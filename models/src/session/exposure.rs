@@ -66,7 +66,9 @@ impl Exposure {
     pub fn insert(&mut self, hash: u64, params: &ExposureParams) -> bool {
         let is_new = !self.contains(hash);
         // Also what a filter takes for shown already: by mistake or not, that filter may be the next to be dropped.
-        let Some(evicted) = self.exact.insert(hash) else { return is_new };
+        let Some(evicted) = self.exact.insert(hash) else {
+            return is_new;
+        };
         if self.current.items >= params.generation_items as usize {
             self.previous = std::mem::take(&mut self.current);
         }
@@ -115,7 +117,11 @@ impl Generation {
             // Both generations with all their layers together must stay below the bound.
             let share = params.false_positive_share / (2 * LAYERS_MAX) as f64;
             let filter = BloomFilter::with_false_pos(share).expected_items(items_max);
-            self.layers.push(Layer { filter, items: 0, items_max });
+            self.layers.push(Layer {
+                filter,
+                items: 0,
+                items_max,
+            });
         }
         if let Some(layer) = self.layers.last_mut() {
             layer.filter.insert_hash(hash);
@@ -178,18 +184,29 @@ mod tests {
 
     #[test]
     fn nothing_is_forgotten_within_a_generation_and_the_bound_holds() {
-        let params = ExposureParams { generation_items: 3_000, false_positive_share: 0.001 };
+        let params = ExposureParams {
+            generation_items: 3_000,
+            false_positive_share: 0.001,
+        };
         let mut exposure = Exposure::default();
         for number in 0..20_000 {
             exposure.insert(hash(number), &params);
             let oldest_kept = (number + 1).saturating_sub(3_000 + EXACT_ITEMS as u64);
             if number % 500 == 499 {
-                assert!((oldest_kept..=number).all(|shown| exposure.contains(hash(shown))), "after {number}");
+                assert!(
+                    (oldest_kept..=number).all(|shown| exposure.contains(hash(shown))),
+                    "after {number}"
+                );
             }
         }
         let unseen = 100_000;
-        let wrong = (0..unseen).filter(|number| exposure.contains(hash(1_000_000 + number))).count();
-        assert!((wrong as f64) < 0.001 * unseen as f64, "{wrong} of {unseen} unseen items count as seen");
+        let wrong = (0..unseen)
+            .filter(|number| exposure.contains(hash(1_000_000 + number)))
+            .count();
+        assert!(
+            (wrong as f64) < 0.001 * unseen as f64,
+            "{wrong} of {unseen} unseen items count as seen"
+        );
     }
 
     #[test]
@@ -201,7 +218,10 @@ mod tests {
 
     #[test]
     fn a_restart_changes_nothing() {
-        let params = ExposureParams { generation_items: 1_000, false_positive_share: 0.001 };
+        let params = ExposureParams {
+            generation_items: 1_000,
+            false_positive_share: 0.001,
+        };
         let mut exposure = Exposure::default();
         (0..5_000).for_each(|number| {
             exposure.insert(hash(number), &params);

@@ -59,11 +59,18 @@ impl Interest {
         let weight = weight * lateness;
         self.evidence += weight.abs();
         if let Some(vector) = vector {
-            let sum = if weight > 0.0 { &mut self.positive } else { &mut self.negative };
+            let sum = if weight > 0.0 {
+                &mut self.positive
+            } else {
+                &mut self.negative
+            };
             add_scaled(sum, vector, weight.abs());
         }
         let tag_weight = weight / (entry.tags.len().max(1) as f32).sqrt();
-        entry.tags.iter().for_each(|tag| self.tags.add(*tag, tag_weight, TAGS_MAX));
+        entry
+            .tags
+            .iter()
+            .for_each(|tag| self.tags.add(*tag, tag_weight, TAGS_MAX));
         for (place, category) in entry.categories.iter().enumerate() {
             let weight = if place == 0 { weight } else { weight / 2.0 };
             self.categories.add(*category, weight, CATEGORIES_MAX);
@@ -86,7 +93,11 @@ impl Interest {
         if negative_length > f32::EPSILON && self.negative.len() == out.len() {
             // Few dislikes beside many likes repel less.
             let balance = (negative_length / positive_length).min(1.0);
-            add_scaled(out, &self.negative, -NEGATIVE_DIRECTION_WEIGHT * balance / negative_length);
+            add_scaled(
+                out,
+                &self.negative,
+                -NEGATIVE_DIRECTION_WEIGHT * balance / negative_length,
+            );
         }
         normalise(out)
     }
@@ -155,7 +166,9 @@ fn add_scaled(sum: &mut Vec<f32>, vector: &[f32], weight: f32) {
         sum.clear();
         sum.resize(vector.len(), 0.0);
     }
-    sum.iter_mut().zip(vector).for_each(|(sum, component)| *sum += weight * component);
+    sum.iter_mut()
+        .zip(vector)
+        .for_each(|(sum, component)| *sum += weight * component);
 }
 
 fn length(vector: &[f32]) -> f32 {
@@ -190,7 +203,10 @@ mod tests {
         }
         .into_item(TimestampMs(0))
         .expect("valid");
-        catalogue.apply_unrecorded(vec![Change::Upsert { item: Arc::new(item), row: None }]);
+        catalogue.apply_unrecorded(vec![Change::Upsert {
+            item: Arc::new(item),
+            row: None,
+        }]);
         catalogue.load().entry(0).expect("entry").clone()
     }
 
@@ -202,7 +218,11 @@ mod tests {
     #[test]
     fn the_order_of_arrival_does_not_matter_without_step_decay() {
         let entry = entry();
-        let events = [(0, [1.0, 0.0], 1.0), (HOUR_MS, [0.0, 1.0], 0.5), (3 * HOUR_MS, [0.5, 0.5], 2.0)];
+        let events = [
+            (0, [1.0, 0.0], 1.0),
+            (HOUR_MS, [0.0, 1.0], 0.5),
+            (3 * HOUR_MS, [0.5, 0.5], 2.0),
+        ];
         let learn = |order: [usize; 3]| {
             let mut interest = Interest::default();
             for place in order {

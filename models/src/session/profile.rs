@@ -15,8 +15,12 @@ const WEIGHTS_MAX: usize = 50;
 pub fn profile_of(state: &SessionState, catalogue: &CatalogueSnapshot, words: &Vocabularies) -> UserProfileDto {
     let mut user = state.described.as_deref().map(UserDto::from).unwrap_or_default();
     user.id = state.user.as_str().to_owned();
-    let follows: Vec<String> =
-        state.follows.iter().filter_map(|author| words.authors.name(*author)).map(|name| name.to_string()).collect();
+    let follows: Vec<String> = state
+        .follows
+        .iter()
+        .filter_map(|author| words.authors.name(*author))
+        .map(|name| name.to_string())
+        .collect();
     user.follows = (!follows.is_empty()).then_some(follows);
     let counts = Signal::ALL
         .into_iter()
@@ -25,7 +29,10 @@ pub fn profile_of(state: &SessionState, catalogue: &CatalogueSnapshot, words: &V
         .collect::<BTreeMap<_, _>>();
     UserProfileDto {
         user,
-        interests: InterestsDto { short: weights(&state.short, words), long: weights(&state.long, words) },
+        interests: InterestsDto {
+            short: weights(&state.short, words),
+            long: weights(&state.long, words),
+        },
         labels: Vec::new(),
         recent: recent_items(state, catalogue),
         counts,
@@ -36,7 +43,9 @@ pub fn profile_of(state: &SessionState, catalogue: &CatalogueSnapshot, words: &V
 fn recent_items(state: &SessionState, catalogue: &CatalogueSnapshot) -> Vec<String> {
     let mut items: Vec<String> = Vec::new();
     for action in state.recent.iter().rev() {
-        let Some(entry) = catalogue.entry(action.row) else { continue };
+        let Some(entry) = catalogue.entry(action.row) else {
+            continue;
+        };
         if items.iter().all(|known| known != entry.item.id.as_str()) {
             items.push(entry.item.id.as_str().to_owned());
         }
@@ -49,7 +58,12 @@ fn weights(interest: &Interest, words: &Vocabularies) -> Vec<TagWeightDto> {
     collect(&mut weights, "", &interest.tags, &words.tags);
     collect(&mut weights, "category:", &interest.categories, &words.categories);
     collect(&mut weights, "author:", &interest.authors, &words.authors);
-    weights.sort_by(|a, b| b.weight.abs().total_cmp(&a.weight.abs()).then_with(|| a.tag.cmp(&b.tag)));
+    weights.sort_by(|a, b| {
+        b.weight
+            .abs()
+            .total_cmp(&a.weight.abs())
+            .then_with(|| a.tag.cmp(&b.tag))
+    });
     weights.truncate(WEIGHTS_MAX);
     weights.sort_by(|a, b| b.weight.total_cmp(&a.weight).then_with(|| a.tag.cmp(&b.tag)));
     weights
@@ -58,7 +72,10 @@ fn weights(interest: &Interest, words: &Vocabularies) -> Vec<TagWeightDto> {
 fn collect(out: &mut Vec<TagWeightDto>, prefix: &str, affinities: &Affinities, vocabulary: &Vocabulary) {
     for (word, weight) in affinities.iter() {
         if let Some(name) = vocabulary.name(word) {
-            out.push(TagWeightDto { tag: format!("{prefix}{name}"), weight: squash(weight) });
+            out.push(TagWeightDto {
+                tag: format!("{prefix}{name}"),
+                weight: squash(weight),
+            });
         }
     }
 }

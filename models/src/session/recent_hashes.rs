@@ -16,7 +16,10 @@ impl RecentHashes {
     /// An empty memory of `capacity` hashes.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
-        Self { capacity: capacity.max(1), ..Self::default() }
+        Self {
+            capacity: capacity.max(1),
+            ..Self::default()
+        }
     }
 
     /// A memory with these hashes, the oldest first; of too many the newest stay.
@@ -37,7 +40,9 @@ impl RecentHashes {
 
     /// Remembers a hash. Returns the one that is forgotten for it; a hash that is remembered already changes nothing.
     pub fn insert(&mut self, hash: u64) -> Option<u64> {
-        let Err(place) = self.sorted.binary_search(&hash) else { return None };
+        let Err(place) = self.sorted.binary_search(&hash) else {
+            return None;
+        };
         self.sorted.insert(place, hash);
         self.order.push_back(hash);
         if self.order.len() <= self.capacity {

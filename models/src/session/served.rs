@@ -55,7 +55,9 @@ impl Served {
     /// when the feed is not remembered.
     #[must_use]
     pub fn passed(&self, seq: u64, upto: Option<u32>) -> Vec<ServedItem> {
-        let Some(place) = self.feeds.iter().position(|feed| feed.seq == seq) else { return Vec::new() };
+        let Some(place) = self.feeds.iter().position(|feed| feed.seq == seq) else {
+            return Vec::new();
+        };
         let mut first = place;
         while first > 0 && self.feeds[first].mode == FeedMode::Append {
             first -= 1;
@@ -69,14 +71,24 @@ impl Served {
     /// The items that a client may still hold unseen, in their order: the last feed that replaced the tail and all that
     /// were appended since.
     pub fn tail(&self) -> impl Iterator<Item = &ServedItem> {
-        let first = self.feeds.iter().rposition(|feed| feed.mode == FeedMode::ReplaceTail).unwrap_or(0);
-        self.feeds.range(first.min(self.feeds.len())..).flat_map(|feed| feed.items.iter())
+        let first = self
+            .feeds
+            .iter()
+            .rposition(|feed| feed.mode == FeedMode::ReplaceTail)
+            .unwrap_or(0);
+        self.feeds
+            .range(first.min(self.feeds.len())..)
+            .flat_map(|feed| feed.items.iter())
     }
 
     /// The item of that hash, if it was sent lately.
     #[must_use]
     pub fn find(&self, hash: u64) -> Option<&ServedItem> {
-        self.feeds.iter().rev().flat_map(|feed| &feed.items).find(|item| item.hash == hash)
+        self.feeds
+            .iter()
+            .rev()
+            .flat_map(|feed| &feed.items)
+            .find(|item| item.hash == hash)
     }
 
     /// Forgets everything (nobody is connected any more).
@@ -90,7 +102,12 @@ mod tests {
     use super::*;
 
     fn items(rows: std::ops::Range<Row>) -> Vec<ServedItem> {
-        rows.map(|row| ServedItem { row, hash: u64::from(row), channels: ChannelSet::default() }).collect()
+        rows.map(|row| ServedItem {
+            row,
+            hash: u64::from(row),
+            channels: ChannelSet::default(),
+        })
+        .collect()
     }
 
     fn rows(items: &[ServedItem]) -> Vec<Row> {
@@ -108,7 +125,10 @@ mod tests {
         assert_eq!(rows(&served.passed(1, None)), [0, 1, 2]);
         assert_eq!(rows(&served.passed(3, Some(99))), [10, 11, 12, 20, 21, 22]);
         assert!(served.passed(9, None).is_empty());
-        assert_eq!(served.tail().map(|item| item.row).collect::<Vec<_>>(), [10, 11, 12, 20, 21, 22]);
+        assert_eq!(
+            served.tail().map(|item| item.row).collect::<Vec<_>>(),
+            [10, 11, 12, 20, 21, 22]
+        );
     }
 
     #[test]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{Affinities, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Interest, RecentAction, RecentHashes, SessionState};
+use super::{
+    Affinities, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Interest, RecentAction, RecentHashes, SessionState,
+};
 use crate::catalogue::{Vocabularies, Vocabulary};
 use crate::event::{SIGNAL_COUNT, Signal};
 use crate::ids::{Row, UserId};
@@ -51,7 +53,11 @@ impl SessionSnapshot {
             follows: state.follows.iter().filter_map(name).collect(),
             short: InterestSnapshot::of(&state.short, words),
             long: InterestSnapshot::of(&state.long, words),
-            recent: state.recent.iter().map(|act| (act.row, act.signal as u8, act.at.0, act.weight)).collect(),
+            recent: state
+                .recent
+                .iter()
+                .map(|act| (act.row, act.signal as u8, act.at.0, act.weight))
+                .collect(),
             exposure: state.exposure.snapshot(),
             event_ids: state.event_ids.iter().collect(),
             counts: (0u8..).zip(state.counts).filter(|(_, count)| *count > 0).collect(),
@@ -70,7 +76,9 @@ impl SessionSnapshot {
         if let Some(described) = self.described.and_then(|described| described.into_user().ok()) {
             state.describe(described, words);
         }
-        state.follows.extend(self.follows.iter().filter_map(|author| words.authors.intern(author)));
+        state
+            .follows
+            .extend(self.follows.iter().filter_map(|author| words.authors.intern(author)));
         state.follows.sort_unstable();
         state.follows.dedup();
         state.short = self.short.restore(words);
@@ -99,7 +107,12 @@ impl SessionSnapshot {
 }
 
 fn restore_action((row, signal, at, weight): (Row, u8, i64, f32)) -> Option<RecentAction> {
-    Some(RecentAction { row, signal: Signal::from_number(signal)?, at: TimestampMs(at), weight })
+    Some(RecentAction {
+        row,
+        signal: Signal::from_number(signal)?,
+        at: TimestampMs(at),
+        weight,
+    })
 }
 
 impl InterestSnapshot {
@@ -129,7 +142,10 @@ impl InterestSnapshot {
 }
 
 fn named(affinities: &Affinities, vocabulary: &Vocabulary) -> Vec<(String, f32)> {
-    affinities.iter().filter_map(|(word, weight)| Some((vocabulary.name(word)?.to_string(), weight))).collect()
+    affinities
+        .iter()
+        .filter_map(|(word, weight)| Some((vocabulary.name(word)?.to_string(), weight)))
+        .collect()
 }
 
 fn numbered(weights: &[(String, f32)], vocabulary: &Vocabulary) -> Affinities {

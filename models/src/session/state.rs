@@ -118,7 +118,10 @@ impl SessionState {
     /// Whether an event of that id has counted already.
     #[must_use]
     pub fn is_duplicate(&self, event: &Event) -> bool {
-        event.event_id.as_ref().is_some_and(|id| self.event_ids.contains(id.hash64()))
+        event
+            .event_id
+            .as_ref()
+            .is_some_and(|id| self.event_ids.contains(id.hash64()))
     }
 
     /// Lets an event count. The caller has checked [`SessionState::is_duplicate`].
@@ -137,9 +140,15 @@ impl SessionState {
         let newly_shown = self.show(entry.hash, params);
         let weight = signal_weight(event, entry, params);
         let interest = &params.interest;
-        let step_decay = if event.signal == Signal::Impression { 1.0 } else { interest.short_step_decay };
-        self.short.add(entry, vector, weight, event.at, interest.short_half_life_ms, step_decay);
-        self.long.add(entry, vector, weight, event.at, interest.long_half_life_ms, 1.0);
+        let step_decay = if event.signal == Signal::Impression {
+            1.0
+        } else {
+            interest.short_step_decay
+        };
+        self.short
+            .add(entry, vector, weight, event.at, interest.short_half_life_ms, step_decay);
+        self.long
+            .add(entry, vector, weight, event.at, interest.long_half_life_ms, 1.0);
         if let Some(watch_ms) = event.watch_ms {
             let ratio = watch_ratio(watch_ms, entry.duration_ms);
             self.watch_ratio += WATCH_RATIO_STEP * (ratio - self.watch_ratio);
@@ -148,7 +157,12 @@ impl SessionState {
             self.follow(entry.author);
         }
         if event.signal != Signal::Impression {
-            self.remember(RecentAction { row, signal: event.signal, at: event.at, weight });
+            self.remember(RecentAction {
+                row,
+                signal: event.signal,
+                at: event.at,
+                weight,
+            });
         }
         Applied { weight, newly_shown }
     }
@@ -209,11 +223,16 @@ impl SessionState {
         let takes_back = |later: &RecentAction| {
             matches!(later.signal, Signal::Unlike | Signal::Dislike | Signal::Report) && later.weight <= 0.0
         };
-        self.recent.iter().enumerate().rev().filter(|(_, action)| action.weight > 0.0).filter_map(move |(place, action)| {
-            let mut since = self.recent.range(place + 1..);
-            let is_taken_back = since.any(|later| later.row == action.row && takes_back(later));
-            (!is_taken_back).then_some(action)
-        })
+        self.recent
+            .iter()
+            .enumerate()
+            .rev()
+            .filter(|(_, action)| action.weight > 0.0)
+            .filter_map(move |(place, action)| {
+                let mut since = self.recent.range(place + 1..);
+                let is_taken_back = since.any(|later| later.row == action.row && takes_back(later));
+                (!is_taken_back).then_some(action)
+            })
     }
 
     fn follow(&mut self, author: Word) {
@@ -227,7 +246,11 @@ impl SessionState {
 
     /// Puts an action in its place by its own time: a late one stands before what came after it.
     fn remember(&mut self, action: RecentAction) {
-        let place = self.recent.iter().rposition(|known| known.at <= action.at).map_or(0, |before| before + 1);
+        let place = self
+            .recent
+            .iter()
+            .rposition(|known| known.at <= action.at)
+            .map_or(0, |before| before + 1);
         self.recent.insert(place, action);
         if self.recent.len() > RECENT_ACTIONS_MAX {
             self.recent.pop_front();
@@ -243,7 +266,9 @@ fn signal_weight(event: &Event, entry: &Entry, params: &Params) -> f32 {
     }
     let neutral = params.interest.view_neutral_ratio.clamp(0.0, 0.99);
     // A view without a watch time says only that the item was looked at: a third of a full view.
-    let Some(watch_ms) = event.watch_ms else { return weight / 3.0 };
+    let Some(watch_ms) = event.watch_ms else {
+        return weight / 3.0;
+    };
     let ratio = watch_ratio(watch_ms, entry.duration_ms);
     weight * ((ratio - neutral) / (1.0 - neutral)).max(-1.0)
 }
@@ -251,6 +276,10 @@ fn signal_weight(event: &Event, entry: &Entry, params: &Params) -> f32 {
 /// The share of an item that was watched, 0 to 1.
 #[must_use]
 fn watch_ratio(watch_ms: u32, duration_ms: u32) -> f32 {
-    let duration_ms = if duration_ms == 0 { DURATION_MS_ASSUMED } else { duration_ms };
+    let duration_ms = if duration_ms == 0 {
+        DURATION_MS_ASSUMED
+    } else {
+        duration_ms
+    };
     (watch_ms as f32 / duration_ms as f32).clamp(0.0, 1.0)
 }

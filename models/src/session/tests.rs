@@ -35,7 +35,10 @@ fn a_duplicate_counts_once() {
     let once = (state.short.clone(), state.counts, state.shown);
     assert!(!take(&world, &mut state, &like));
     assert_eq!((state.short.clone(), state.counts, state.shown), once);
-    assert!(take(&world, &mut state, &event("v0", Signal::Like, NOW)), "an event without a name is never a duplicate");
+    assert!(
+        take(&world, &mut state, &event("v0", Signal::Like, NOW)),
+        "an event without a name is never a duplicate"
+    );
     assert_eq!((state.counts[Signal::Like as usize], state.shown), (2, 1));
 }
 
@@ -50,13 +53,22 @@ fn a_late_event_counts_by_its_own_time() {
     take(&world, &mut late, &new);
     take(&world, &mut late, &old);
     for (a, b) in in_time.long.positive.iter().zip(&late.long.positive) {
-        assert!((a - b).abs() < 1e-5, "the long-term interest does not depend on the order of arrival");
+        assert!(
+            (a - b).abs() < 1e-5,
+            "the long-term interest does not depend on the order of arrival"
+        );
     }
     let snapshot = world.catalogue.load();
     let weight_of = |state: &SessionState, row: Row| {
-        state.short.categories.raw(snapshot.entry(row).expect("an item").leading_category())
+        state
+            .short
+            .categories
+            .raw(snapshot.entry(row).expect("an item").leading_category())
     };
-    assert!(weight_of(&late, 0) < 0.2 * weight_of(&late, 1), "three hours ago says little about now");
+    assert!(
+        weight_of(&late, 0) < 0.2 * weight_of(&late, 1),
+        "three hours ago says little about now"
+    );
     assert_eq!(late.recent.iter().map(|action| action.row).collect::<Vec<_>>(), [0, 1]);
     assert_eq!(late.last_positive().map(|action| action.row), Some(1));
     assert_eq!(late.short.at, NOW);
@@ -93,7 +105,10 @@ fn a_view_counts_by_what_was_watched() {
     let weight_of = |watch_ms: Option<u32>| {
         let mut state = viewer();
         let snapshot = world.catalogue.load();
-        let view = Event { watch_ms, ..event("v0", Signal::View, NOW) };
+        let view = Event {
+            watch_ms,
+            ..event("v0", Signal::View, NOW)
+        };
         let entry = snapshot.entry(0).expect("an item");
         let applied = state.apply(&view, 0, entry, snapshot.vector(0), &world.params.load());
         (applied.weight, state.watch_ratio)
@@ -125,7 +140,13 @@ fn a_follow_is_kept_and_actions_are_bounded() {
 
 fn any_event() -> impl Strategy<Value = (usize, Signal, i64, Option<u32>, bool)> {
     let signal = proptest::sample::select(Signal::ALL.to_vec());
-    (0_usize..80, signal, 0_i64..100 * HOUR_MS, proptest::option::of(0_u32..40_000), any::<bool>())
+    (
+        0_usize..80,
+        signal,
+        0_i64..100 * HOUR_MS,
+        proptest::option::of(0_u32..40_000),
+        any::<bool>(),
+    )
 }
 
 proptest! {

@@ -193,17 +193,27 @@ impl ClientFrame {
             "feed" => {
                 let exclude = self.exclude.unwrap_or_default();
                 super::check_names("exclude", &exclude, EXCLUDE_MAX)?;
-                Ok(ClientMessage::Feed(FeedAsk { n: check_n(self.n)?, exclude }))
+                Ok(ClientMessage::Feed(FeedAsk {
+                    n: check_n(self.n)?,
+                    exclude,
+                }))
             }
             "seen" => {
-                let seq = self.seq.ok_or_else(|| FieldError::new("seq", "missing", "is required"))?;
-                let seq = u64::try_from(seq)
-                    .map_err(|_| FieldError::new("seq", "out_of_range", "must not be negative"))?;
-                let upto = self.upto.map(|upto| super::check_count("upto", upto, u32::MAX)).transpose()?;
+                let seq = self
+                    .seq
+                    .ok_or_else(|| FieldError::new("seq", "missing", "is required"))?;
+                let seq =
+                    u64::try_from(seq).map_err(|_| FieldError::new("seq", "out_of_range", "must not be negative"))?;
+                let upto = self
+                    .upto
+                    .map(|upto| super::check_count("upto", upto, u32::MAX))
+                    .transpose()?;
                 Ok(ClientMessage::Seen { seq, upto })
             }
             "auth" => {
-                let token = self.token.ok_or_else(|| FieldError::new("token", "missing", "is required"))?;
+                let token = self
+                    .token
+                    .ok_or_else(|| FieldError::new("token", "missing", "is required"))?;
                 Ok(ClientMessage::Auth { token })
             }
             "ping" => Ok(ClientMessage::Ping),
@@ -236,17 +246,24 @@ impl ClientFrame {
 
     fn into_events(self) -> Result<Vec<EventDto>, FieldError> {
         match (self.events, self.event) {
-            (Some(_), Some(_)) => {
-                Err(FieldError::new("events", "ambiguous", "give either `events` or an inline `event`"))
-            }
+            (Some(_), Some(_)) => Err(FieldError::new(
+                "events",
+                "ambiguous",
+                "give either `events` or an inline `event`",
+            )),
             (Some(events), None) if events.len() > EVENTS_PER_MESSAGE_MAX => Err(FieldError::new(
                 "events",
                 "too_many",
-                format!("must have at most {EVENTS_PER_MESSAGE_MAX} elements, has {}", events.len()),
+                format!(
+                    "must have at most {EVENTS_PER_MESSAGE_MAX} elements, has {}",
+                    events.len()
+                ),
             )),
             (Some(events), None) => Ok(events),
             (None, Some(kind)) => {
-                let item_id = self.item_id.ok_or_else(|| FieldError::new("item_id", "missing", "is required"))?;
+                let item_id = self
+                    .item_id
+                    .ok_or_else(|| FieldError::new("item_id", "missing", "is required"))?;
                 Ok(vec![EventDto {
                     event_id: self.event_id,
                     user_id: self.user_id,
@@ -267,9 +284,17 @@ impl ClientFrame {
 /// Checks a feed length: 1 to [`FEED_N_MAX`].
 fn check_n(n: Option<i64>) -> Result<Option<usize>, FieldError> {
     let Some(n) = n else { return Ok(None) };
-    usize::try_from(n).ok().filter(|n| (1..=FEED_N_MAX).contains(n)).map(Some).ok_or_else(|| {
-        FieldError::new("n", "out_of_range", format!("must be an integer between 1 and {FEED_N_MAX}, is {n}"))
-    })
+    usize::try_from(n)
+        .ok()
+        .filter(|n| (1..=FEED_N_MAX).contains(n))
+        .map(Some)
+        .ok_or_else(|| {
+            FieldError::new(
+                "n",
+                "out_of_range",
+                format!("must be an integer between 1 and {FEED_N_MAX}, is {n}"),
+            )
+        })
 }
 
 /// Checks a client-supplied user id (query string, token subject).
@@ -285,7 +310,9 @@ mod tests {
     use super::*;
 
     fn read(json: &str) -> Result<ClientMessage, FrameError> {
-        serde_json::from_str::<ClientFrame>(json).expect("a frame").into_message()
+        serde_json::from_str::<ClientFrame>(json)
+            .expect("a frame")
+            .into_message()
     }
 
     #[test]

@@ -56,7 +56,11 @@ impl EventDto {
             (Some(user), None) => user.clone(),
             (Some(user), Some(named)) if user.as_str() == named => user.clone(),
             (Some(_), Some(_)) => {
-                return Err(FieldError::new("user_id", "wrong_user", "is not the user of this session"));
+                return Err(FieldError::new(
+                    "user_id",
+                    "wrong_user",
+                    "is not the user of this session",
+                ));
             }
             (None, Some(named)) => {
                 check_id("user_id", named)?;
@@ -82,8 +86,14 @@ impl EventDto {
             item,
             signal,
             at,
-            watch_ms: self.watch_ms.map(|watch| check_count("watch_ms", watch, WATCH_MS_MAX)).transpose()?,
-            position: self.position.map(|position| check_count("position", position, u32::MAX)).transpose()?,
+            watch_ms: self
+                .watch_ms
+                .map(|watch| check_count("watch_ms", watch, WATCH_MS_MAX))
+                .transpose()?,
+            position: self
+                .position
+                .map(|position| check_count("position", position, u32::MAX))
+                .transpose()?,
             request_id: self.request_id,
             context,
         })
@@ -133,7 +143,9 @@ mod tests {
     }
 
     fn code(dto: EventDto) -> String {
-        dto.into_event(None, NOW).map(|_| "ok".to_owned()).unwrap_or_else(|error| error.code)
+        dto.into_event(None, NOW)
+            .map(|_| "ok".to_owned())
+            .unwrap_or_else(|error| error.code)
     }
 
     #[test]
@@ -141,11 +153,41 @@ mod tests {
         assert_eq!(code(like("v1")), "ok");
         assert_eq!(code(like("")), "id_empty");
         assert_eq!(code(like(&"x".repeat(300))), "id_too_long");
-        assert_eq!(code(EventDto { user_id: None, ..like("v1") }), "missing");
-        assert_eq!(code(EventDto { kind: "love".to_owned(), ..like("v1") }), "unknown_type");
-        assert_eq!(code(EventDto { at: Some(-1), ..like("v1") }), "time_out_of_range");
-        assert_eq!(code(EventDto { watch_ms: Some(-5), ..like("v1") }), "out_of_range");
-        assert_eq!(code(EventDto { event_id: Some("a\u{0}".to_owned()), ..like("v1") }), "id_control_character");
+        assert_eq!(
+            code(EventDto {
+                user_id: None,
+                ..like("v1")
+            }),
+            "missing"
+        );
+        assert_eq!(
+            code(EventDto {
+                kind: "love".to_owned(),
+                ..like("v1")
+            }),
+            "unknown_type"
+        );
+        assert_eq!(
+            code(EventDto {
+                at: Some(-1),
+                ..like("v1")
+            }),
+            "time_out_of_range"
+        );
+        assert_eq!(
+            code(EventDto {
+                watch_ms: Some(-5),
+                ..like("v1")
+            }),
+            "out_of_range"
+        );
+        assert_eq!(
+            code(EventDto {
+                event_id: Some("a\u{0}".to_owned()),
+                ..like("v1")
+            }),
+            "id_control_character"
+        );
     }
 
     #[test]
@@ -153,12 +195,20 @@ mod tests {
         let user = UserId::new("u").expect("id");
         assert!(like("v1").into_event(Some(&user), NOW).is_ok());
         let other = UserId::new("w").expect("id");
-        assert_eq!(like("v1").into_event(Some(&other), NOW).expect_err("other user").code, "wrong_user");
+        assert_eq!(
+            like("v1").into_event(Some(&other), NOW).expect_err("other user").code,
+            "wrong_user"
+        );
     }
 
     #[test]
     fn a_time_in_the_future_is_cut_to_the_skew() {
-        let event = EventDto { at: Some(NOW.0 + 10 * DAY_MS), ..like("v1") }.into_event(None, NOW).expect("valid");
+        let event = EventDto {
+            at: Some(NOW.0 + 10 * DAY_MS),
+            ..like("v1")
+        }
+        .into_event(None, NOW)
+        .expect("valid");
         assert_eq!(event.at, NOW.plus_ms(FUTURE_SKEW_MS_MAX));
     }
 }

@@ -79,8 +79,15 @@ impl ItemDto {
             author: self.author_id.as_deref().and_then(|author| AuthorId::new(author).ok()),
             categories,
             tags,
-            duration_ms: self.duration_ms.map(|duration| check_count("duration_ms", duration, u32::MAX)).transpose()?,
-            created_at: self.created_at.map(|at| check_time("created_at", at)).transpose()?.unwrap_or(now),
+            duration_ms: self
+                .duration_ms
+                .map(|duration| check_count("duration_ms", duration, u32::MAX))
+                .transpose()?,
+            created_at: self
+                .created_at
+                .map(|at| check_time("created_at", at))
+                .transpose()?
+                .unwrap_or(now),
             regions,
             embedding: self.embedding,
             hidden: self.hidden.unwrap_or(false),
@@ -98,7 +105,11 @@ fn check_embedding(embedding: &[f32]) -> Result<(), FieldError> {
         ));
     }
     if let Some(place) = embedding.iter().position(|value| !value.is_finite()) {
-        return Err(FieldError::new(format!("embedding[{place}]"), "not_finite", "must be a finite number"));
+        return Err(FieldError::new(
+            format!("embedding[{place}]"),
+            "not_finite",
+            "must be a finite number",
+        ));
     }
     if embedding.iter().all(|value| *value == 0.0) {
         return Err(FieldError::new("embedding", "embedding_zero", "must not be all zeros"));
@@ -129,7 +140,10 @@ impl ItemDto {
     /// The item as a feed carries it: without its embedding.
     #[must_use]
     pub fn card(item: &Item) -> Self {
-        let mut card = Self::from(&Item { embedding: None, ..item.clone() });
+        let mut card = Self::from(&Item {
+            embedding: None,
+            ..item.clone()
+        });
         card.embedding = None;
         card
     }
@@ -149,19 +163,60 @@ mod tests {
     use super::*;
 
     fn code(dto: ItemDto) -> String {
-        dto.into_item(TimestampMs(0)).map(|_| "ok".to_owned()).unwrap_or_else(|error| error.code)
+        dto.into_item(TimestampMs(0))
+            .map(|_| "ok".to_owned())
+            .unwrap_or_else(|error| error.code)
     }
 
     #[test]
     fn each_broken_rule_has_its_code() {
-        let item = || ItemDto { id: "v1".to_owned(), ..ItemDto::default() };
+        let item = || ItemDto {
+            id: "v1".to_owned(),
+            ..ItemDto::default()
+        };
         assert_eq!(code(item()), "ok");
-        assert_eq!(code(ItemDto { embedding: Some(vec![f32::INFINITY]), ..item() }), "not_finite");
-        assert_eq!(code(ItemDto { embedding: Some(vec![0.0; 4]), ..item() }), "embedding_zero");
-        assert_eq!(code(ItemDto { embedding: Some(vec![]), ..item() }), "embedding_dimension");
-        assert_eq!(code(ItemDto { categories: Some(vec!["c".to_owned(); 17]), ..item() }), "too_many");
-        assert_eq!(code(ItemDto { tags: Some(vec![String::new()]), ..item() }), "id_empty");
-        assert_eq!(code(ItemDto { duration_ms: Some(-1), ..item() }), "out_of_range");
+        assert_eq!(
+            code(ItemDto {
+                embedding: Some(vec![f32::INFINITY]),
+                ..item()
+            }),
+            "not_finite"
+        );
+        assert_eq!(
+            code(ItemDto {
+                embedding: Some(vec![0.0; 4]),
+                ..item()
+            }),
+            "embedding_zero"
+        );
+        assert_eq!(
+            code(ItemDto {
+                embedding: Some(vec![]),
+                ..item()
+            }),
+            "embedding_dimension"
+        );
+        assert_eq!(
+            code(ItemDto {
+                categories: Some(vec!["c".to_owned(); 17]),
+                ..item()
+            }),
+            "too_many"
+        );
+        assert_eq!(
+            code(ItemDto {
+                tags: Some(vec![String::new()]),
+                ..item()
+            }),
+            "id_empty"
+        );
+        assert_eq!(
+            code(ItemDto {
+                duration_ms: Some(-1),
+                ..item()
+            }),
+            "out_of_range"
+        );
     }
 
     #[test]

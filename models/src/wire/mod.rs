@@ -11,11 +11,11 @@ mod server;
 mod stats;
 mod user;
 
-pub use client::{check_user_id, ClientFrame, ClientMessage, FeedAsk, FrameError, Hello, MessageId, Resume};
+pub use client::{ClientFrame, ClientMessage, FeedAsk, FrameError, Hello, MessageId, Resume, check_user_id};
 pub use event::{EventDto, EventsReply, FUTURE_SKEW_MS_MAX};
 pub use feed::{
-    CauseDto, ChannelExplainDto, FeedDto, FeedItemDto, FeedMode, FeedPushDto, ItemExplainDto, MoveDto, RankReply,
-    Name, RankRequest, RankedItemDto, ScoredItemDto, ScoredItemsReply,
+    CauseDto, ChannelExplainDto, FeedDto, FeedItemDto, FeedMode, FeedPushDto, ItemExplainDto, MoveDto, Name, RankReply,
+    RankRequest, RankedItemDto, ScoredItemDto, ScoredItemsReply,
 };
 pub use item::{ItemDto, ItemsReply};
 pub use server::{ServerMessage, SessionParamsDto};
@@ -58,7 +58,11 @@ pub struct FieldError {
 impl FieldError {
     /// A new field error.
     pub fn new(field: impl Into<String>, code: impl Into<String>, detail: impl Into<String>) -> Self {
-        Self { field: field.into(), code: code.into(), detail: detail.into() }
+        Self {
+            field: field.into(),
+            code: code.into(),
+            detail: detail.into(),
+        }
     }
 }
 
@@ -77,7 +81,11 @@ impl Rejection {
     /// The rejection of element `index` for `error`.
     #[must_use]
     pub fn from_field(index: usize, error: &FieldError) -> Self {
-        Self { index, code: error.code.clone(), detail: format!("{}: {}", error.field, error.detail) }
+        Self {
+            index,
+            code: error.code.clone(),
+            detail: format!("{}: {}", error.field, error.detail),
+        }
     }
 }
 
@@ -135,7 +143,11 @@ pub(crate) fn check_text(field: &str, text: &str) -> Result<(), FieldError> {
 /// Checks attributes or an event's context.
 pub(crate) fn check_attributes(field: &str, attributes: &BTreeMap<String, ContextValue>) -> Result<(), FieldError> {
     if attributes.len() > ATTRIBUTES_MAX {
-        return Err(FieldError::new(field, "too_many", format!("must have at most {ATTRIBUTES_MAX} entries")));
+        return Err(FieldError::new(
+            field,
+            "too_many",
+            format!("must have at most {ATTRIBUTES_MAX} entries"),
+        ));
     }
     for (key, value) in attributes {
         let path = format!("{field}.{key}");
@@ -154,7 +166,11 @@ pub(crate) fn check_attributes(field: &str, attributes: &BTreeMap<String, Contex
 /// Checks an integer that must fit 0..=`max`.
 pub(crate) fn check_count(field: &str, value: i64, max: u32) -> Result<u32, FieldError> {
     u32::try_from(value).ok().filter(|count| *count <= max).ok_or_else(|| {
-        FieldError::new(field, "out_of_range", format!("must be an integer between 0 and {max}, is {value}"))
+        FieldError::new(
+            field,
+            "out_of_range",
+            format!("must be an integer between 0 and {max}, is {value}"),
+        )
     })
 }
 

@@ -111,7 +111,10 @@ mod tests {
             durable: true,
         };
         let json = serde_json::to_string(&message).expect("JSON");
-        assert_eq!(json, r#"{"type":"ack","id":"a","accepted":1,"duplicates":0,"rejected":[],"durable":true}"#);
+        assert_eq!(
+            json,
+            r#"{"type":"ack","id":"a","accepted":1,"duplicates":0,"rejected":[],"durable":true}"#
+        );
         let packed = rmp_serde::to_vec_named(&message).expect("MessagePack");
         assert_eq!(rmp_serde::from_slice::<ServerMessage>(&packed).expect("reads"), message);
     }

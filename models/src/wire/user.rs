@@ -56,7 +56,10 @@ impl UserDto {
             tags,
             region: self.region,
             device: self.device,
-            registered_at: self.registered_at.map(|at| check_time("registered_at", at)).transpose()?,
+            registered_at: self
+                .registered_at
+                .map(|at| check_time("registered_at", at))
+                .transpose()?,
             follows: follows.iter().filter_map(|author| AuthorId::new(author).ok()).collect(),
             attributes,
         })
