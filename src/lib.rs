@@ -10,6 +10,7 @@ pub mod config;
 mod demo;
 mod limits;
 mod msgpack;
+mod object;
 mod openapi;
 mod rest;
 pub mod server;

@@ -25,7 +25,7 @@ target="${CARGO_TARGET_DIR:-$PWD/target}"
 (cd tests/browser && npm ci --silent --no-audit --no-fund)
 data="$(mktemp -d)"
 log="$data/demo.log"
-"$target/debug/swipeline" demo --items 2000 --viewers 10 --seed 7 --listen 127.0.0.1:0 >"$log" 2>&1 &
+"$target/debug/swipeline" demo --items 2000 --viewers 10 --seed 7 --listen 127.0.0.1:0 --admin-listen 127.0.0.1:0 >"$log" 2>&1 &
 demo=$!
 trap 'kill "$demo" 2>/dev/null || true; wait "$demo" 2>/dev/null || true; rm -rf "$data"' EXIT
 url=""

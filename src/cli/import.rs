@@ -92,6 +92,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let outcome = import(feed, &sink, verb).await;
     // Whatever happened: what was taken is kept, and the directory is left in order.
     if let Sink::Engine(engine) = &sink {
+        eprintln!("writing a checkpoint");
         engine
             .shutdown()
             .await

@@ -166,7 +166,7 @@ mod tests {
 
     #[test]
     fn every_error_is_reported_with_its_key() {
-        let toml = "[server]\nlisten = \"nowhere\"\nworkers = \"many\"\nlisten_addres = \"x\"\n[sesions]\nmax = 1\n\
+        let toml = "[server]\nlisten = \"nowhere\"\nworkers = \"many\"\nlisten_addres = \"x\"\n[sesions]\nmax = 1\n[authh]\n\
                     [data]\ndurability = \"maybe\"\n[index]\ndimension = -3\n[log]\nlevel = \"=[\"\n";
         let environment = [
             ("SWIPELINE__LIMITS__IP_PER_SECOND", "5"),
@@ -178,6 +178,7 @@ mod tests {
             "server.workers:",
             "server.listen_addres:",
             "sesions.max:",
+            "authh:",
             "data.durability:",
             "index.dimension:",
             "log.level:",

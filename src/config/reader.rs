@@ -149,10 +149,12 @@ impl Reader {
         let mut given = Vec::new();
         leaves("", &self.config.cache, &mut given);
         for (key, origin) in given {
-            if self.known.contains(key.as_str()) {
+            let is_known_section = key.ends_with('.') && self.known.iter().any(|known| known.starts_with(&key));
+            if is_known_section || self.known.contains(key.as_str()) {
                 continue;
             }
-            let section = key.split_once('.').map_or(key.as_str(), |(section, _)| section);
+            let key = key.trim_end_matches('.');
+            let section = key.split_once('.').map_or(key, |(section, _)| section);
             let prefix = format!("{section}.");
             let siblings: Vec<&str> = self
                 .known
@@ -173,7 +175,7 @@ impl Reader {
                 format!("[{section}] has {}", siblings.join(", "))
             };
             let origin = origin.map_or_else(String::new, |origin| format!(" ({origin})"));
-            self.report(&key, format!("unknown key{origin}; {hint}"));
+            self.report(key, format!("unknown key{origin}; {hint}"));
         }
     }
 
@@ -231,11 +233,12 @@ impl Reader {
     }
 }
 
-/// All given keys with where they come from.
+/// All given keys with where they come from; an empty section is its name and a dot.
 fn leaves(path: &str, value: &Value, found: &mut Vec<(String, Option<String>)>) {
-    if let ValueKind::Table(table) = &value.kind
-        && (path.is_empty() || !table.is_empty())
-    {
+    if let ValueKind::Table(table) = &value.kind {
+        if table.is_empty() && !path.is_empty() {
+            found.push((format!("{path}."), value.origin().map(str::to_owned)));
+        }
         for (key, value) in table {
             let path = if path.is_empty() {
                 key.clone()

@@ -76,7 +76,7 @@ pub(crate) async fn put_params(
     state: web::Data<AppState>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let document = body.read::<serde_json::Value>()?;
+    let document = body.read_any_json()?;
     let changed = state.engine()?.put_params(document, &changed_by(&request)).await?;
     reply(&request, changed.as_ref())
 }
@@ -96,7 +96,7 @@ pub(crate) async fn patch_params(
     state: web::Data<AppState>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let patch = body.read::<serde_json::Value>()?;
+    let patch = body.read_any_json()?;
     let changed = state.engine()?.patch_params(patch, &changed_by(&request)).await?;
     reply(&request, changed.as_ref())
 }

@@ -20,11 +20,14 @@ use swipeline_models::wire::Rejection;
 use super::problem::{Problem, ProblemKind};
 use super::reply::{is_msgpack, media_type};
 use crate::msgpack;
+use crate::object::Object;
 use crate::server::BodyLimits;
 
 /// A body over the limit is read and thrown away up to so many times the limit, so that the caller hears the answer
 /// instead of a broken connection.
 const DISCARD_FACTOR_MAX: usize = 4;
+/// The deepest nesting of JSON; the same as the JSON library's own bound.
+const JSON_DEPTH_MAX: usize = 128;
 /// So much is reserved for a body before its first byte has come.
 const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// So many elements of a list are reserved before the first has been read.
@@ -62,6 +65,20 @@ pub(crate) struct List<T> {
     pub(crate) rejected: Vec<Rejection>,
 }
 
+impl<T> List<Object<T>> {
+    fn opened(self) -> List<T> {
+        let elements = self
+            .elements
+            .into_iter()
+            .map(|(index, Object(element))| (index, element))
+            .collect();
+        List {
+            elements,
+            rejected: self.rejected,
+        }
+    }
+}
+
 impl Body {
     /// The bytes as they came, whatever the media type says.
     pub(crate) fn into_bytes(self) -> Bytes {
@@ -71,21 +88,35 @@ impl Body {
     /// The document.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         match self.format {
-            BodyFormat::Json => serde_json::from_slice(&self.bytes).map_err(json_problem),
-            BodyFormat::MessagePack => msgpack::from_slice(&self.bytes).map_err(msgpack_problem),
+            BodyFormat::Json => serde_json::from_slice::<Object<T>>(&self.bytes)
+                .map_err(json_problem)
+                .map(|read| read.0),
+            BodyFormat::MessagePack => msgpack::from_slice::<Object<T>>(&self.bytes)
+                .map_err(msgpack_problem)
+                .map(|read| read.0),
             BodyFormat::Lines | BodyFormat::Unknown => Err(self.unsupported("application/json, application/msgpack")),
+        }
+    }
+
+    /// Any JSON document. MessagePack is not taken: it could say numbers that JSON has no word for.
+    pub(crate) fn read_any_json(&self) -> Result<serde_json::Value, Problem> {
+        match self.format {
+            BodyFormat::Json => serde_json::from_slice(&self.bytes).map_err(json_problem),
+            BodyFormat::MessagePack | BodyFormat::Lines | BodyFormat::Unknown => {
+                Err(self.unsupported("application/json, application/merge-patch+json"))
+            }
         }
     }
 
     /// The list, of at most `count_max` elements.
     pub(crate) fn read_list<T: DeserializeOwned>(&self, count_max: usize) -> Result<List<T>, Problem> {
         match self.format {
-            BodyFormat::Json => match serde_json::from_slice::<Counted<T>>(&self.bytes) {
-                Ok(list) => list.within(count_max),
+            BodyFormat::Json => match serde_json::from_slice::<Counted<Object<T>>>(&self.bytes) {
+                Ok(list) => list.within(count_max).map(List::opened),
                 Err(_) => self.json_elements(count_max),
             },
-            BodyFormat::MessagePack => match msgpack::from_slice::<Counted<T>>(&self.bytes) {
-                Ok(list) => list.within(count_max),
+            BodyFormat::MessagePack => match msgpack::from_slice::<Counted<Object<T>>>(&self.bytes) {
+                Ok(list) => list.within(count_max).map(List::opened),
                 Err(_) => self.msgpack_elements(count_max),
             },
             BodyFormat::Lines => self.lines(count_max),
@@ -95,14 +126,18 @@ impl Body {
 
     fn json_elements<T: DeserializeOwned>(&self, count_max: usize) -> Result<List<T>, Problem> {
         let raw = serde_json::from_slice::<Counted<Box<RawValue>>>(&self.bytes).map_err(json_problem)?;
+        if nesting(&self.bytes) > JSON_DEPTH_MAX {
+            return Err(Problem::malformed(format!(
+                "the body is nested more than {JSON_DEPTH_MAX} deep"
+            )));
+        }
         let mut list = List {
             elements: Vec::new(),
             rejected: Vec::new(),
         };
         for (index, element) in raw.within(count_max)?.elements {
-            match serde_json::from_str::<T>(element.get()) {
-                Ok(element) => list.elements.push((index, element)),
-                Err(error) if is_depth(&error) => return Err(json_problem(error)),
+            match serde_json::from_str::<Object<T>>(element.get()) {
+                Ok(Object(element)) => list.elements.push((index, element)),
                 Err(error) => list.rejected.push(unreadable(index, &error.to_string())),
             }
         }
@@ -119,8 +154,8 @@ impl Body {
             rejected: Vec::new(),
         };
         for (index, part) in parts.into_iter().enumerate() {
-            match msgpack::from_slice::<T>(part) {
-                Ok(element) => list.elements.push((index, element)),
+            match msgpack::from_slice::<Object<T>>(part) {
+                Ok(Object(element)) => list.elements.push((index, element)),
                 Err(error) => list.rejected.push(unreadable(index, &error.to_string())),
             }
         }
@@ -137,8 +172,8 @@ impl Body {
             if list.elements.len() + list.rejected.len() >= count_max {
                 return Err(too_many(count_max));
             }
-            match serde_json::from_slice::<T>(line) {
-                Ok(element) => list.elements.push((index, element)),
+            match serde_json::from_slice::<Object<T>>(line) {
+                Ok(Object(element)) => list.elements.push((index, element)),
                 Err(error) => list
                     .rejected
                     .push(unreadable(index, &format!("line {}: {error}", index + 1))),
@@ -297,8 +332,23 @@ fn too_many(count_max: usize) -> Problem {
     )
 }
 
-fn is_depth(error: &serde_json::Error) -> bool {
-    error.to_string().starts_with("recursion limit exceeded")
+/// How deeply lists and objects are nested in a text that is JSON.
+fn nesting(json: &[u8]) -> usize {
+    let (mut depth, mut deepest, mut in_text, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in json {
+        match byte {
+            _ if escaped => escaped = false,
+            b'\\' if in_text => escaped = true,
+            b'"' => in_text = !in_text,
+            b'[' | b'{' if !in_text => {
+                depth += 1;
+                deepest = deepest.max(depth);
+            }
+            b']' | b'}' if !in_text => depth = depth.saturating_sub(1),
+            _ => {}
+        }
+    }
+    deepest
 }
 
 fn json_problem(error: serde_json::Error) -> Problem {
@@ -348,6 +398,18 @@ mod tests {
             .expect("a list");
         assert_eq!(places(&lines), (vec![0, 3], vec![2]));
         assert!(lines.rejected[0].detail.contains("line 3"), "{:?}", lines.rejected);
+    }
+
+    #[test]
+    fn nesting_counts_brackets_outside_of_texts() {
+        for (json, expected) in [
+            ("5", 0),
+            ("[]", 1),
+            ("[{\"a\":[1]},{}]", 3),
+            (r#"["[[[", "\"[[", "\\"]"#, 1),
+        ] {
+            assert_eq!(nesting(json.as_bytes()), expected, "{json}");
+        }
     }
 
     #[test]

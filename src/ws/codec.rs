@@ -9,6 +9,7 @@ use swipeline_models::wire::{
 };
 
 use crate::msgpack;
+use crate::object::Object;
 
 /// The most messages in one frame.
 pub(super) const MESSAGES_PER_FRAME_MAX: usize = 256;
@@ -86,14 +87,17 @@ impl Protocol {
     }
 
     fn decode_message(self, part: &[u8]) -> Result<Incoming, BadMessage> {
-        let frame = self.parse::<ClientFrame>(part).map_err(|detail| {
-            let id = self.parse::<OnlyId>(part).ok().and_then(|only| only.id);
-            BadMessage {
-                id,
-                code: "malformed".to_owned(),
-                detail,
-            }
-        })?;
+        let frame = self
+            .parse::<Object<ClientFrame>>(part)
+            .map(|read| read.0)
+            .map_err(|detail| {
+                let id = self.parse::<Object<OnlyId>>(part).ok().and_then(|only| only.0.id);
+                BadMessage {
+                    id,
+                    code: "malformed".to_owned(),
+                    detail,
+                }
+            })?;
         let id = frame.id.clone();
         match frame.into_message() {
             Ok(message) => Ok(Incoming { id, message }),

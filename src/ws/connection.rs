@@ -390,6 +390,10 @@ fn expiry(expires_at_s: u64) -> (TimerInstant, Ending) {
 /// Tokens that are valid for longer than the clock can count end after a year.
 const EXPIRY_MAX: Duration = Duration::from_secs(365 * 86_400);
 
+#[expect(
+    clippy::wildcard_enum_match_arm,
+    reason = "every other error is the client's breach of the protocol"
+)]
 fn ending_of(error: &ProtocolError) -> Ending {
     match error {
         ProtocolError::Overflow | ProtocolError::InvalidLength(_) => Ending::TooBig,

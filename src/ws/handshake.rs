@@ -57,7 +57,7 @@ pub(crate) async fn open_stream(
     let engine = state.engine()?.clone();
     let known = [SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK];
     let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, &known)
-        .map_err(|error| Problem::of_status(error.as_response_error().status_code(), error.to_string()))?;
+        .map_err(|error| Problem::of_status(error.error_response().status(), error.to_string()))?;
     let stream = stream
         .max_frame_size(FRAME_READ_BYTES_MAX)
         .aggregate_continuations()

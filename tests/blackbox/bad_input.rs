@@ -7,13 +7,8 @@ use serde_json::{Value, json};
 use crate::harness::{Server, problem};
 
 async fn post(server: &Server, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
-    server
-        .call(Method::POST, path)
-        .header("content-type", content_type)
-        .body(body)
-        .send()
-        .await
-        .expect("an answer")
+    let call = server.call(Method::POST, path).header("accept", "application/json");
+    call.header("content-type", content_type).body(body).send().await.expect("an answer")
 }
 
 #[tokio::test]
@@ -109,7 +104,7 @@ async fn numbers_that_are_not_finite_are_refused() {
         ];
         let list = rmp_serde::to_vec_named(&list).expect("MessagePack");
         let answer = post(&server, "/v1/items", "application/msgpack", list).await;
-        let reply: Value = rmp_serde::from_slice(&answer.bytes().await.expect("a body")).expect("MessagePack");
+        let reply: Value = answer.json().await.expect("JSON");
         assert_eq!(reply["upserted"], 1);
         assert_eq!(reply["rejected"][0]["code"], "not_finite");
     }

@@ -10,10 +10,10 @@ use crate::socket::{Handshake, JSON, Socket};
 async fn a_reader_that_stops_is_closed_and_costs_nobody_else_anything() {
     let server = Server::start_with(&[("WS__WRITE_TIMEOUT_MS", "300")]).await;
     server.put_catalogue(&["pets", "food"], 600).await;
-    let (mut sleeper, _) = Handshake::new(&server, "user_id=u").offer(JSON).open().await;
-    sleeper.send(&json!({"type": "hello", "n": 500})).await;
+    let mut sleeper = Handshake::new(&server, "user_id=u").offer(JSON).open_narrow(&server).await;
+    sleeper.send(&json!({"type": "hello", "n": 200})).await;
     let mut busy = Socket::of(&server, "u").await;
-    // Feeds of 500 items fill the buffers between server and sleeper, which reads nothing from here on.
+    // Feeds of 200 items fill the buffers between server and sleeper, which reads nothing from here on.
     let mut number = 0;
     eventually("the reader is closed", async || {
         number += 1;

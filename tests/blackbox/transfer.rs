@@ -316,4 +316,13 @@ fn the_head_of_kuairand_goes_into_a_data_dir_and_comes_out_again() {
         imported >= 2 * (LOG_LINES - 1),
         "every row is an impression and more: {done:?}"
     );
+    let out = folder.path().join("out.jsonl.gz");
+    let done = run(&["export", "events", "--out", text(&out), "--data-dir", text(&data)]);
+    assert_eq!(done.code, 0, "{done:?}");
+    let again = run(&["import", "events", text(&out), "--data-dir", text(&data)]);
+    let expected = format!("imported 0 events ({imported} more had been there before)");
+    assert!(
+        again.out.contains(&expected) && !again.out.contains("rejected"),
+        "{again:?}"
+    );
 }

@@ -25,9 +25,9 @@ const WATCH_QUALITY: f64 = 0.3;
 const WATCH_SIGMA: f64 = 0.8;
 const WATCH_RATIO_MAX: f64 = 1.15;
 /// Below this share of the duration the viewer has swiped the item away.
-const SKIP_RATIO_MAX: f64 = 0.3;
+const SKIP_RATIO_MAX: f64 = 0.4;
 /// From this share of the duration on the item was watched to the end.
-const COMPLETE_RATIO_MIN: f64 = 0.95;
+const COMPLETE_RATIO_MIN: f64 = 0.9;
 /// `P(dislike) = σ(DISLIKE_BIAS - DISLIKE_MATCH · match)`.
 const DISLIKE_BIAS: f64 = -6.0;
 const DISLIKE_MATCH: f64 = 2.5;
@@ -72,7 +72,7 @@ impl Default for ViewerConfig {
             changing_share: 0.25,
             change_after_swipes: (20, 30),
             session_median_swipes: 80.0,
-            patience_median_skips: 40.0,
+            patience_median_skips: 60.0,
         }
     }
 }

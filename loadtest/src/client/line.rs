@@ -5,6 +5,11 @@
 use tokio::time::Instant;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
+use super::record::Recorder;
+
+/// The code of a socket that ended without a close frame (RFC 6455 §7.4.1).
+pub(super) const CLOSE_ABNORMAL: u16 = 1006;
+
 /// Why a socket is over.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum End {
@@ -18,6 +23,26 @@ pub(super) enum End {
     Closed(u16),
     /// It broke.
     Broken(&'static str),
+}
+
+impl End {
+    /// Counts a close, and an error where it is one.
+    pub(super) fn note(&self, recorder: &Recorder) {
+        match self {
+            End::Stopped | End::Left | End::Storm => {}
+            End::Closed(code) => {
+                recorder.close(*code);
+                // 1001 and 4000-4499 are how a server asks clients to come back.
+                if !matches!(*code, 1001 | 4000..=4499) {
+                    recorder.error(&format!("closed_{code}"));
+                }
+            }
+            End::Broken(kind) => {
+                recorder.close(CLOSE_ABNORMAL);
+                recorder.error(kind);
+            }
+        }
+    }
 }
 
 /// The state of one socket.

@@ -166,8 +166,8 @@ impl ViewerTask {
         if let Some(lost_at) = line.lost_at {
             recorder.latency(Metric::Resume, now.saturating_duration_since(lost_at), now);
         }
-        if let Some((_, until @ None)) = &mut self.away {
-            *until = Some(now);
+        if std::mem::take(&mut self.is_away) {
+            self.away_until = Some(now);
         }
         self.note_ready();
     }

@@ -10,7 +10,7 @@ use futures_util::StreamExt;
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use tokio::sync::{mpsc, watch};
-use tokio::time::{Instant, sleep_until, timeout};
+use tokio::time::{Instant, sleep_until};
 use tokio_tungstenite::WebSocketStream;
 
 use super::connect::{BoxedTransport, OpenSocket, open};
@@ -24,12 +24,8 @@ use crate::behaviour::{Reaction, Viewer, ViewerConfig, seeded};
 /// The first pause before connecting again; doubles up to the last.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
-/// How long a viewer waits for the server's side of a close.
-const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// The loop wakes at least so often.
 const IDLE_WAKE: Duration = Duration::from_secs(30);
-/// The code of a socket that ended without a close frame (RFC 6455 §7.4.1).
-const CLOSE_ABNORMAL: u16 = 1006;
 /// The shortest time that a viewer looks at an item.
 const LOOK_MIN: Duration = Duration::from_millis(50);
 
@@ -69,8 +65,12 @@ pub struct ViewerTask {
     plan_is_over: bool,
     /// Since when the viewer is able to swipe; `None` while it is not.
     pub(super) free_since: Option<Instant>,
-    /// The last time that the viewer was away by its own will.
-    pub(super) away: Option<(Instant, Option<Instant>)>,
+    /// Whether the viewer has left by its own will and is not back yet.
+    pub(super) is_away: bool,
+    /// When it was back the last time; what was planned before that it never meant to do.
+    pub(super) away_until: Option<Instant>,
+    /// When everybody has to stop: the last moment for what is under way.
+    stop_by: Option<Instant>,
 }
 
 impl ViewerTask {
@@ -106,7 +106,9 @@ impl ViewerTask {
             pace,
             plan_is_over: false,
             free_since: None,
-            away: None,
+            is_away: false,
+            away_until: None,
+            stop_by: None,
         }
     }
 
@@ -120,6 +122,8 @@ impl ViewerTask {
             match open(&shared.connector, &config.endpoint, config.proto, &self.user_id).await {
                 Err(error) => {
                     shared.recorder.error(error.code());
+                    // From here on it is the server that keeps the viewer away.
+                    self.is_away = false;
                     self.pause(backoff).await;
                     backoff = (backoff * 2).min(BACKOFF_MAX);
                 }
@@ -128,7 +132,10 @@ impl ViewerTask {
                     lost_at = Some(Instant::now());
                     match end {
                         End::Stopped => break,
-                        End::Left => lost_at = self.come_back_later(),
+                        End::Left => {
+                            self.end_session();
+                            lost_at = None;
+                        }
                         End::Storm => backoff = BACKOFF_MIN,
                         End::Closed(code) if (4500..5000).contains(&code) => break,
                         End::Closed(_) | End::Broken(_) => {
@@ -180,20 +187,10 @@ impl ViewerTask {
             },
             Err(end) => end,
         };
-        match &end {
-            End::Stopped | End::Left => self.say_goodbye(&mut stream).await,
-            End::Storm => {}
-            End::Closed(code) => {
-                recorder.close(*code);
-                // 1001 and 4000-4499 are how a server asks clients to come back.
-                if !matches!(*code, 1001 | 4000..=4499) {
-                    recorder.error(&format!("closed_{code}"));
-                }
-            }
-            End::Broken(kind) => {
-                recorder.close(CLOSE_ABNORMAL);
-                recorder.error(kind);
-            }
+        if matches!(end, End::Stopped | End::Left) {
+            self.say_goodbye(&mut stream).await;
+        } else {
+            end.note(&recorder);
         }
         end
     }
@@ -207,7 +204,7 @@ impl ViewerTask {
         tokio::select! {
             biased;
             changed = self.control.changed() => match changed {
-                Ok(()) => self.obey(line),
+                Ok(()) => self.obey(),
                 Err(_) => Err(End::Stopped),
             },
             message = stream.next() => self.hear(stream, line, message).await,
@@ -237,7 +234,7 @@ impl ViewerTask {
         let deadline = self.ledger.next_deadline(self.shared.config.answer_timeout);
         let swipe = self.natural_swipe_at(line);
         let ask = (line.fed && self.queue.on_screen().is_none() && line.ask_after > now).then_some(line.ask_after);
-        [deadline, swipe, ask, line.leave_by]
+        [deadline, swipe, ask, line.leave_by, self.stop_by]
             .into_iter()
             .flatten()
             .min()
@@ -277,24 +274,28 @@ impl ViewerTask {
         self.ask_if_low(stream, line).await
     }
 
-    fn obey(&mut self, line: &mut Line) -> Result<(), End> {
-        let control = *self.control.borrow_and_update();
-        if control.storm != self.storm_seen {
-            self.storm_seen = control.storm;
-            return Err(End::Storm);
+    /// A signal came; that to stop is seen by `check_end`.
+    fn obey(&mut self) -> Result<(), End> {
+        let storm = self.control.borrow_and_update().storm;
+        if storm == self.storm_seen {
+            return Ok(());
         }
-        if control.stopping && line.leave_by.is_none() {
-            line.leave_by = Some(Instant::now() + self.shared.config.answer_timeout);
-        }
-        Ok(())
+        self.storm_seen = storm;
+        Err(End::Storm)
     }
 
-    /// Whether the viewer may go now, if it wants to.
-    fn check_end(&self, line: &mut Line, now: Instant) -> Result<(), End> {
-        // A signal that came while there was no socket has been seen by nobody.
+    /// Whether the viewer may go now, if it wants to or has to. Who has to stop does what is planned already first.
+    fn check_end(&mut self, line: &mut Line, now: Instant) -> Result<(), End> {
         let stopping = self.control.borrow().stopping;
-        if stopping && line.leave_by.is_none() {
-            line.leave_by = Some(now + self.shared.config.answer_timeout);
+        if stopping {
+            let stop_by = *self.stop_by.get_or_insert(now + self.shared.config.answer_timeout);
+            if now >= stop_by {
+                return Err(End::Stopped);
+            }
+            let nothing_planned = self.plan_is_over || matches!(self.pace, Pace::Natural { .. });
+            if nothing_planned && line.leave_by.is_none() {
+                line.leave_by = Some(stop_by);
+            }
         }
         match line.leave_by {
             Some(last_moment) if self.ledger.is_settled() || now >= last_moment => {
@@ -305,9 +306,8 @@ impl ViewerTask {
     }
 
     /// Forgets or keeps what a viewer who left keeps; the next socket is a new session.
-    fn come_back_later(&mut self) -> Option<Instant> {
+    fn end_session(&mut self) {
         self.name = None;
-        self.away = Some((Instant::now(), None));
         if self.traits.new_user_per_session {
             self.report_shift();
             self.viewer_config.index += NEW_USER_STRIDE;
@@ -320,7 +320,6 @@ impl ViewerTask {
         } else {
             self.viewer.start_session(&mut self.rng);
         }
-        None
     }
 
     /// Notes the first feed on this viewer's first socket.
@@ -334,18 +333,6 @@ impl ViewerTask {
     /// How many sockets the viewer has had.
     pub(super) fn is_first_session(&self) -> bool {
         self.sessions <= 1
-    }
-
-    async fn say_goodbye(&self, stream: &mut WebSocketStream<BoxedTransport>) {
-        if self.bye(stream).await.is_err() || stream.close(None).await.is_err() {
-            return;
-        }
-        let drained = async { while let Some(Ok(_)) = stream.next().await {} };
-        if timeout(CLOSE_WAIT_MAX, drained).await.is_ok() {
-            self.shared.recorder.close(1000);
-        } else {
-            self.shared.recorder.close(CLOSE_ABNORMAL);
-        }
     }
 
     /// Sleeps with some jitter, so that viewers do not come back in step; ends early when everybody has to stop.
@@ -367,9 +354,12 @@ impl ViewerTask {
             while plan.try_recv().is_ok() {
                 unsent += 1;
             }
-            self.shared
-                .recorder
-                .add_at(Counter::DroppedUnsent, unsent, Instant::now());
+            let reason = if self.is_away {
+                Counter::Away
+            } else {
+                Counter::DroppedUnsent
+            };
+            self.shared.recorder.add_at(reason, unsent, Instant::now());
         }
     }
 

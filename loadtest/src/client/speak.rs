@@ -3,8 +3,9 @@
 //! Owns the messages of the client side. Must not decide when (that is `session`).
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use futures_util::SinkExt;
+use futures_util::{SinkExt, StreamExt};
 use rand::{Rng, RngExt};
 use swipeline_models::event::Signal;
 use swipeline_models::time::MINUTE_MS;
@@ -16,19 +17,21 @@ use tokio_tungstenite::tungstenite::Message;
 use super::codec::encode;
 use super::connect::BoxedTransport;
 use super::ledger::Times;
-use super::line::{End, Line};
+use super::line::{CLOSE_ABNORMAL, End, Line};
 use super::queue::Card;
 use super::record::{Counter, LearningPoint, Metric};
 use super::session::ViewerTask;
 use super::shared::wall_clock;
 use crate::behaviour::Reaction;
 
+/// How long a viewer waits for the server's side of a close.
+const CLOSE_WAIT_MAX: Duration = Duration::from_secs(1);
 /// How far in the past a late event lies at most.
 const LATE_MS_MAX: i64 = 10 * MINUTE_MS;
 /// The most events of one message that says things again; keeps it far below the largest frame.
 const EVENTS_AGAIN_MAX: usize = 100;
 /// A request for more that brought nothing is not repeated for so long.
-pub(super) const ASK_PAUSE: std::time::Duration = std::time::Duration::from_secs(1);
+pub(super) const ASK_PAUSE: Duration = Duration::from_secs(1);
 
 type Stream = WebSocketStream<BoxedTransport>;
 
@@ -57,8 +60,27 @@ impl ViewerTask {
         self.write(stream, &[hello]).await
     }
 
-    /// Says goodbye.
-    pub(super) async fn bye(&self, stream: &mut Stream) -> Result<(), End> {
+    /// Says goodbye and waits for the server's close frame.
+    pub(super) async fn say_goodbye(&self, stream: &mut Stream) {
+        if self.bye(stream).await.is_err() || stream.close(None).await.is_err() {
+            return;
+        }
+        // The server's close frame is the end of the talk; who closes TCP first does not matter.
+        let drained = async {
+            while stream
+                .next()
+                .await
+                .is_some_and(|message| message.is_ok_and(|m| !m.is_close()))
+            {}
+        };
+        if timeout(CLOSE_WAIT_MAX, drained).await.is_ok() {
+            self.shared.recorder.close(1000);
+        } else {
+            self.shared.recorder.close(CLOSE_ABNORMAL);
+        }
+    }
+
+    async fn bye(&self, stream: &mut Stream) -> Result<(), End> {
         self.write(
             stream,
             &[ClientFrame {
@@ -90,10 +112,7 @@ impl ViewerTask {
     ) -> Result<(), End> {
         let now = Instant::now();
         let recorder = &self.shared.recorder;
-        let was_away = self
-            .away
-            .is_some_and(|(from, until)| planned >= from && until.is_none_or(|end| planned < end));
-        if was_away {
+        if self.away_until.is_some_and(|until| planned < until) {
             recorder.add(Counter::Away, 1);
             return Ok(());
         }
@@ -135,6 +154,7 @@ impl ViewerTask {
         let given_up = self.ledger.sent(number, events.clone(), times, awaits_feed);
         self.count_swipe(&reaction, event_count, given_up, times.sent);
         if reaction.leave {
+            self.is_away = true;
             line.leave_by = Some(times.sent + self.shared.config.answer_timeout);
         }
         self.write(stream, &frames).await?;
@@ -297,7 +317,7 @@ impl ViewerTask {
 }
 
 /// Writes one frame; a server that does not read for so long has failed.
-pub(super) async fn send(stream: &mut Stream, message: Message, limit: std::time::Duration) -> Result<(), End> {
+pub(super) async fn send(stream: &mut Stream, message: Message, limit: Duration) -> Result<(), End> {
     match timeout(limit, stream.send(message)).await {
         Ok(Ok(())) => Ok(()),
         Ok(Err(_)) => Err(End::Broken("socket_lost")),

@@ -233,12 +233,12 @@ pub struct SeriesPoint {
 #[derive(Debug, thiserror::Error)]
 pub enum ReportError {
     /// The file.
-    #[error("cannot read {path}: {source}")]
+    #[error("cannot read {path}: {cause}")]
     Io {
         /// Which.
         path: String,
         /// Why.
-        source: std::io::Error,
+        cause: std::io::Error,
     },
     /// Its contents.
     #[error("{path} is not a report of this tester: {detail}")]
@@ -273,9 +273,9 @@ impl Report {
             path.to_owned()
         };
         let name = file.display().to_string();
-        let text = std::fs::read_to_string(&file).map_err(|source| ReportError::Io {
+        let text = std::fs::read_to_string(&file).map_err(|cause| ReportError::Io {
             path: name.clone(),
-            source,
+            cause,
         })?;
         let shape = |detail: String| ReportError::Shape {
             path: name.clone(),

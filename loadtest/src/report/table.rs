@@ -4,7 +4,7 @@
 
 use std::fmt::Write as _;
 
-use super::{Comparison, LatencyReport, Report};
+use super::{Comparison, LatencyReport, Report, Threshold};
 
 const RED: &str = "\x1b[31m";
 const GREEN: &str = "\x1b[32m";
@@ -84,7 +84,14 @@ pub fn render_table(report: &Report, colours: bool) -> String {
         } else {
             paint.with(RED, "NOT MET")
         };
-        let found = optional(result.found, |found| format!("{found:.3}"));
+        let is_time = result
+            .threshold
+            .parse::<Threshold>()
+            .is_ok_and(|threshold| threshold.is_time());
+        let found = optional(
+            result.found,
+            |found| if is_time { time(found) } else { format!("{found:.3}") },
+        );
         let _ = writeln!(text, "  {verdict} {}  (found {found})", result.threshold);
     }
     text
@@ -319,7 +326,7 @@ mod tests {
         let text = render_table(&report, true);
         assert!(text.contains(&format!("dropped {RED}2{RESET}")), "{text}");
         assert!(text.contains(&format!("errors    {RED}1{RESET}")), "{text}");
-        assert!(text.contains("NOT MET"), "{text}");
+        assert!(text.contains("NOT MET") && text.contains("(found 5.00 ms)"), "{text}");
         let plain = render_table(&report, false);
         assert!(!plain.contains('\x1b'));
         assert!(plain.contains("event_to_feed") && plain.contains("5.00 ms"), "{plain}");

@@ -110,6 +110,12 @@ pub enum ThresholdError {
 }
 
 impl Threshold {
+    /// Whether its number is a time, in microseconds.
+    #[must_use]
+    pub fn is_time(&self) -> bool {
+        is_time(&self.metric)
+    }
+
     /// Checks a report.
     #[must_use]
     pub fn check(&self, report: &Report) -> ThresholdResult {

@@ -27,13 +27,13 @@ pub struct ServerFacts {
 pub enum PreflightError {
     /// Nobody answers.
     #[error(
-        "no server answers at {address}: {source}\n  start one with `swipeline serve`, or say where it is with --url"
+        "no server answers at {address}: {cause}\n  start one with `swipeline serve`, or say where it is with --url"
     )]
     NoServer {
         /// Where.
         address: String,
         /// Why not.
-        source: OpenError,
+        cause: OpenError,
     },
     /// It answered the upgrade and then did not do what the contract says.
     #[error("the server at {address} does not speak the expected protocol: {detail}")]
@@ -66,9 +66,9 @@ pub async fn check_server(
     let address = config.endpoint.authority();
     let mut socket = Box::pin(open(connector, &config.endpoint, config.proto, user_id))
         .await
-        .map_err(|source| PreflightError::NoServer {
+        .map_err(|cause| PreflightError::NoServer {
             address: address.clone(),
-            source,
+            cause,
         })?;
     let not_speaking = |detail: String| PreflightError::NotSpeaking {
         address: address.clone(),

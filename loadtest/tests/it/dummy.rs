@@ -107,7 +107,6 @@ impl Dummy {
 
     fn feed(&self, user: &mut User, mode: FeedMode, cause: CauseDto, id: Option<MessageId>, n: usize) -> ServerMessage {
         user.seq += 1;
-        let mut chosen: Vec<&Arc<ItemDto>> = self.items.iter().filter(|item| !user.seen.contains(&item.id)).collect();
         let liking = |item: &Arc<ItemDto>| {
             item.categories
                 .iter()
@@ -115,12 +114,16 @@ impl Dummy {
                 .filter_map(|name| user.liking.get(name))
                 .sum::<f64>()
         };
-        let unsorted = chosen.clone();
-        chosen.sort_by(|a, b| liking(b).total_cmp(&liking(a)));
+        let unseen: Vec<&Arc<ItemDto>> = self.items.iter().filter(|item| !user.seen.contains(&item.id)).collect();
+        let mut chosen: Vec<(f64, &Arc<ItemDto>)> = unseen.iter().map(|item| (liking(item), *item)).collect();
+        chosen.sort_by(|a, b| b.0.total_cmp(&a.0));
         let mut list: Vec<&Arc<ItemDto>> = Vec::new();
         // Every fifth item is one that nobody asked for, from a place that moves on with every feed.
-        let mut explored = unsorted.iter().skip((user.seq as usize * 37) % unsorted.len().max(1));
-        let mut sorted = chosen.iter();
+        let mut explored = unseen
+            .iter()
+            .skip((user.seq as usize * 37) % unseen.len().max(1))
+            .copied();
+        let mut sorted = chosen.iter().map(|(_, item)| *item);
         while list.len() < n {
             let from = if list.len() % EXPLORE_EVERY == EXPLORE_EVERY - 1 {
                 explored.next()

@@ -24,3 +24,4 @@ pub use run::{rank_items, run};
 pub use scratch::Scratch;
 pub use slate::{ChannelReport, Degraded, Refill, Report, STAGE_COUNT, Slate, SlateItem, Stage};
 pub use taste::Taste;
+pub(crate) use taste::cosine;

@@ -18,6 +18,7 @@ use crate::popularity::BoardEntry;
 use crate::rank::{FusionWeights, ObjectiveRow, RankError, ScoredBy};
 use crate::recall::{
     Admission, Channel, ChannelSet, Evidence, FilterCounts, Pool, RecallContext, evidence_place, fill_from_everywhere,
+    newest_owed,
 };
 use crate::rerank::{ExploreDraw, Pick, RerankInput, draw_exploration, select};
 use crate::session::SessionState;
@@ -73,11 +74,15 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     }
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
-    let draws = choose_candidates(pool, &admission, &params, query, &mut random, scratch);
+    let mut draws = choose_candidates(pool, &admission, &params, query, &mut random, scratch);
     for row in backfilled {
         scratch
             .candidates
             .push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0);
+    }
+    let cold_start = &params.cold_start;
+    if let Some(row) = newest_owed(&admission, &world.board, &prior, &scratch.taste, cold_start) {
+        give_slot(row, query.n, &mut draws, &mut scratch.candidates);
     }
     report.stage_ns[Stage::PreRank as usize] = watch.lap();
 
@@ -225,6 +230,34 @@ fn choose_candidates(
         });
     }
     draws
+}
+
+/// Gives a new item the first of the exploration slots, or the middle slot where none was drawn. The choice follows
+/// from the state alone: its propensity is 1.
+fn give_slot(row: Row, n: usize, draws: &mut Vec<ExploreDraw>, candidates: &mut Candidates) {
+    if n < 2 {
+        return;
+    }
+    let known = candidates.rows.iter().position(|candidate| *candidate == row);
+    let channel = ChannelSet::of(Channel::ColdStart);
+    let place = known.unwrap_or_else(|| {
+        candidates.push(row, channel, Evidence::default(), 0.5);
+        candidates.len() - 1
+    });
+    candidates.channels[place] = candidates.channels[place].with(channel);
+    if draws.iter().any(|draw| draw.place == place) {
+        return;
+    }
+    let slot = draws.first().map_or(n / 2, |draw| draw.slot);
+    draws.retain(|draw| draw.slot != slot);
+    draws.insert(
+        0,
+        ExploreDraw {
+            slot,
+            place,
+            propensity: 1.0,
+        },
+    );
 }
 
 fn extract_features(

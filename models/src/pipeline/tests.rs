@@ -68,7 +68,10 @@ fn the_next_slate_already_reflects_one_like() {
         let before = share_of(&world, &viewer.feed(&world, 10), category);
         viewer.act(&world, number as Row, Signal::Like);
         let after = share_of(&world, &viewer.feed(&world, 10), category);
-        assert!(after >= before + 0.2, "{category}: {before} before, {after} after a like");
+        assert!(
+            after >= before + 0.2,
+            "{category}: {before} before, {after} after a like"
+        );
     }
 }
 
@@ -196,7 +199,7 @@ fn an_explanation_names_everything_and_adds_up() {
             .filter_map(|item| item.explain.as_deref())
             .any(|explain| explain.moves.iter().any(|one| one.rule == rule))
     };
-    assert!(kinds("category_diversity") && kinds("similarity") && kinds("author_diversity"));
+    assert!(kinds("category_diversity") && kinds("similarity"));
     let kept: u32 = slate.report.kept.iter().sum();
     assert!(kept >= slate.report.ranked, "every ranked candidate has a channel");
 }

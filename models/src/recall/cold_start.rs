@@ -1,10 +1,16 @@
 //! Cold start: editor's picks for a viewer of whom little is known, and new items that are owed their first impressions.
 
-use super::{Channel, RecallChannel, RecallContext};
-use crate::popularity::ScoredRow;
+use super::{Admission, Channel, RecallChannel, RecallContext};
+use crate::ids::Row;
+use crate::params::ColdStartParams;
+use crate::pipeline::{Taste, cosine};
+use crate::popularity::{Board, BoardEntry, ScoredRow};
 
 /// The key of the editor's picks for all regions.
 const ALL_REGIONS: &str = "*";
+
+/// How near the viewer's taste a new item must be to be owed a slot of this viewer's slates.
+const OWED_COSINE_MIN: f32 = 0.4;
 
 /// Editor's picks and new items.
 pub(super) struct ColdStartChannel;
@@ -21,6 +27,26 @@ impl RecallChannel for ColdStartChannel {
         }
         new_items(context, quota, out);
     }
+}
+
+/// The item upserted last that fits the viewer's taste and is still owed its first impressions: it gets a slot of its own,
+/// so that something new is seen by those who are likely to care before anything is known of it.
+pub(crate) fn newest_owed(
+    admission: &Admission<'_>,
+    board: &Board,
+    prior: &BoardEntry,
+    taste: &Taste,
+    params: &ColdStartParams,
+) -> Option<Row> {
+    if !taste.has_blended {
+        return None;
+    }
+    admission.snapshot.changed_since(0).find(|row| {
+        let fits = |vector: &[f32]| cosine(&taste.blended, vector) >= OWED_COSINE_MIN;
+        admission.snapshot.vector(*row).is_some_and(fits)
+            && board.read_or(*row, prior).impressions < params.new_item_impressions
+            && admission.check(*row).is_ok()
+    })
 }
 
 fn editors_picks(context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<ScoredRow>) {

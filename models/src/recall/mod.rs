@@ -22,6 +22,7 @@ pub use channel::{CHANNEL_COUNT, Channel, ChannelSet};
 pub use context::{RecallContext, RecallScratch};
 pub use pool::{EVIDENCE_COUNT, Evidence, Pool, PoolState, evidence_place};
 
+pub(crate) use cold_start::newest_owed;
 pub(crate) use explore::fill_from_everywhere;
 
 use crate::popularity::ScoredRow;
