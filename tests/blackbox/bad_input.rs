@@ -8,7 +8,11 @@ use crate::harness::{Server, problem};
 
 async fn post(server: &Server, path: &str, content_type: &str, body: impl Into<reqwest::Body>) -> reqwest::Response {
     let call = server.call(Method::POST, path).header("accept", "application/json");
-    call.header("content-type", content_type).body(body).send().await.expect("an answer")
+    call.header("content-type", content_type)
+        .body(body)
+        .send()
+        .await
+        .expect("an answer")
 }
 
 #[tokio::test]
