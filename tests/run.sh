@@ -30,7 +30,7 @@ demo=$!
 trap 'kill "$demo" 2>/dev/null || true; wait "$demo" 2>/dev/null || true; rm -rf "$data"' EXIT
 url=""
 for _ in $(seq 1 600); do
-  url="$(sed -nE 's#.*(http://127\.0\.0\.1:[0-9]+).*#\1#p' "$log" | head -n 1)"
+  url="$(sed -nE 's#^listening on (http://[^ ]+).*#\1#p' "$log" | head -n 1)"
   [ -n "$url" ] && break
   kill -0 "$demo" 2>/dev/null || { cat "$log"; echo "the demo ended early"; exit 1; }
   read -rt 0.1 <> <(:) || true

@@ -1,10 +1,9 @@
 //! A client that does not answer: it is closed in the end, and nobody else notices.
 
-use serde_json::json;
 use tokio_tungstenite::tungstenite::Message;
 
 use crate::harness::{Server, eventually};
-use crate::socket::{Handshake, JSON, Socket};
+use crate::socket::Handshake;
 
 #[tokio::test]
 async fn a_client_that_does_not_answer_pings_is_closed() {

@@ -63,23 +63,6 @@ impl Handshake {
         )
     }
 
-    /// Opens the socket with the smallest receive buffer that the system gives, so that little fills it.
-    pub(crate) async fn open_narrow(self, server: &Server) -> Socket {
-        let address: std::net::SocketAddr = server.public.parse().expect("an address");
-        let narrow = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).expect("a socket");
-        narrow.set_recv_buffer_size(4_096).expect("a small buffer");
-        narrow.connect(&address.into()).expect("a connection");
-        narrow.set_nonblocking(true).expect("a mode");
-        let stream = TcpStream::from_std(narrow.into()).expect("a stream");
-        let opened = tokio_tungstenite::client_async(self.request, MaybeTlsStream::Plain(stream)).await;
-        let (stream, _) = opened.expect("a socket");
-        Socket {
-            stream,
-            packed: self.packed,
-            waiting: VecDeque::new(),
-        }
-    }
-
     /// Expects the handshake to be refused; returns the status and the problem document.
     pub(crate) async fn refused(self) -> (u16, Value) {
         match connect_async(self.request).await {
