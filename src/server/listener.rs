@@ -24,8 +24,9 @@ const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long the last answers may take to reach their callers after everything else has stopped, in seconds.
 const SHUTDOWN_TIMEOUT_S: u64 = 1;
 /// How long bytes may wait for a peer that does not take them before the system drops the connection, as a multiple of
-/// the write timeout. The connection task gives up first; this ends what it left in the system's buffer.
-const SEND_TIMEOUT_FACTOR: u32 = 2;
+/// the write timeout. The connection task gives up first and tries to say so for one write timeout more; this ends what it
+/// left in the system's buffer.
+const SEND_TIMEOUT_FACTOR: u32 = 3;
 
 /// Listens on an address.
 pub(super) fn bind(address: &str) -> Result<TcpListener, StartError> {

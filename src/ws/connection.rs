@@ -79,7 +79,13 @@ impl Connection {
         metrics::counter!("swipeline_sockets_closed_total", "code" => ending.code().to_string()).increment(1);
         tracing::debug!(?ending, user = self.user.as_ref().map(UserId::as_str), "socket closed");
         let Some(frame) = ending.frame() else { return };
-        if !self.writer.close(frame, CLOSE_HANDSHAKE_TIMEOUT).await {
+        // A slow reader has a full buffer before it: the close frame has to wait until it reads again, if it does.
+        let room_timeout = if ending == Ending::SlowReader {
+            self.writer.write_timeout
+        } else {
+            CLOSE_HANDSHAKE_TIMEOUT
+        };
+        if !self.writer.close(frame, room_timeout).await {
             return;
         }
         // Reading on until the client has closed lets the close frame arrive before the connection is torn down.

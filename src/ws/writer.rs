@@ -18,7 +18,8 @@ pub(super) struct Writer {
     session: Session,
     /// How messages are written.
     pub(super) protocol: Protocol,
-    write_timeout: Duration,
+    /// How long one write may take.
+    pub(super) write_timeout: Duration,
 }
 
 impl Writer {

@@ -130,12 +130,15 @@ impl Socket {
 
     /// The next message, or the close code (`None` when the connection just ended).
     pub(crate) async fn next_or_close(&mut self) -> Result<Value, Option<u16>> {
+        timeout(WAIT_MAX, self.read()).await.expect("a message in time")
+    }
+
+    async fn read(&mut self) -> Result<Value, Option<u16>> {
         loop {
             if let Some(message) = self.waiting.pop_front() {
                 return Ok(message);
             }
-            let frame = timeout(WAIT_MAX, self.stream.next()).await.expect("a message in time");
-            let document: Value = match frame {
+            let document: Value = match self.stream.next().await {
                 Some(Ok(Message::Text(text))) => serde_json::from_str(&text).expect("JSON"),
                 Some(Ok(Message::Binary(bytes))) => rmp_serde::from_slice(&bytes).expect("MessagePack"),
                 Some(Ok(Message::Close(frame))) => return Err(frame.map(|frame| frame.code.into())),
@@ -156,13 +159,16 @@ impl Socket {
     }
 
     /// The next message that matches; others are skipped.
-    pub(crate) async fn until_matching(&mut self, matches: impl Fn(&Value) -> bool) -> Value {
-        loop {
-            let message = self.next().await;
-            if matches(&message) {
-                return message;
+    pub(crate) async fn until_matching(&mut self, mut matches: impl FnMut(&Value) -> bool) -> Value {
+        let search = async {
+            loop {
+                let message = self.next().await;
+                if matches(&message) {
+                    return message;
+                }
             }
-        }
+        };
+        timeout(WAIT_MAX, search).await.expect("the message in time")
     }
 
     /// Reads until the socket is closed; returns the close code and what came before.
