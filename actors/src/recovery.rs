@@ -11,12 +11,9 @@ use swipeline_storage::{ReadItem, Seq, SnapshotOp, Tree};
 use crate::api::EngineError;
 use crate::items::{ReplayedItems, publish_stored};
 use crate::records::{JournalEntry, decode_bytes, encode};
-use crate::service::{META_KEYS, load_catalogue, load_collaborative, load_graph, replay_deletion, replay_items};
+use crate::service::{META_KEYS, ReplayedItemPuts, load_catalogue, load_collaborative, load_graph, store_rows};
 use crate::session::ReplayedSessions;
 use crate::shared::{SharedRef, report_damage};
-
-/// How many rows go into the store at a time.
-const ROWS_PER_BATCH: usize = 1_024;
 
 /// Brings everything up to date. Blocks; runs before the first request is served.
 pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
@@ -78,8 +75,7 @@ fn replay(shared: &SharedRef) -> Result<(u64, usize), EngineError> {
         }
     };
     let journal = &shared.storage.journal;
-    let mut sessions = ReplayedSessions::default();
-    let mut items = ReplayedItems::default();
+    let mut replayed = Replayed::default();
     let mut records = 0;
     let mut last = Seq(checkpoint);
     let reader = journal
@@ -96,52 +92,57 @@ fn replay(shared: &SharedRef) -> Result<(u64, usize), EngineError> {
         last = last.max(record.seq);
         records += 1;
         match JournalEntry::read(&record) {
-            Ok(entry) => take(shared, entry, record.seq.0, &mut sessions, &mut items),
+            Ok(entry) => replayed.take(shared, entry, record.seq.0),
             Err(error) => report_damage("journal", &error),
         }
     }
+    replayed.puts.put(shared);
     journal
         .raise_next_seq(last.next())
         .map_err(|error| EngineError::DataDir(error.to_string()))?;
-    let touched = sessions.len();
-    let mut rows = sessions.rows(shared);
-    rows.extend(items.into_rows());
-    rows.extend(shared.catalogue_dirty.lock().take_rows(shared));
+    let touched = replayed.sessions.len();
+    let mut rows = replayed.sessions.rows(shared);
+    rows.extend(replayed.items.into_rows());
     write(shared, rows, last)?;
     Ok((records, touched))
 }
 
-fn take(
-    shared: &SharedRef,
-    entry: JournalEntry,
-    sequence: u64,
-    sessions: &mut ReplayedSessions,
-    items: &mut ReplayedItems,
-) {
-    match entry {
-        JournalEntry::Events { user, events } => sessions.events(shared, items, &user, &events, sequence),
-        JournalEntry::Shown { user, at, items: shown } => {
-            sessions.shown(shared, items, &user, at, &shown, sequence);
+/// What the journal's tail says.
+#[derive(Default)]
+struct Replayed {
+    sessions: ReplayedSessions,
+    items: ReplayedItems,
+    puts: ReplayedItemPuts,
+}
+
+impl Replayed {
+    fn take(&mut self, shared: &SharedRef, entry: JournalEntry, sequence: u64) {
+        match entry {
+            JournalEntry::Events { user, events } => {
+                // What speaks of items has to find those of the records before it.
+                self.puts.put(shared);
+                self.sessions.events(shared, &mut self.items, &user, &events, sequence);
+            }
+            JournalEntry::Shown { user, at, items } => {
+                self.puts.put(shared);
+                self.sessions
+                    .shown(shared, &mut self.items, &user, at, &items, sequence);
+            }
+            JournalEntry::User(user) => self.sessions.described(shared, *user, sequence),
+            JournalEntry::Items(upserted) => self.puts.items(shared, upserted),
+            JournalEntry::ItemDeleted { id, row } => self.puts.deletion(shared, id, row),
         }
-        JournalEntry::User(user) => sessions.described(shared, *user, sequence),
-        JournalEntry::Items(upserted) => replay_items(shared, upserted),
-        JournalEntry::ItemDeleted { id, row } => replay_deletion(shared, id, row),
     }
 }
 
-/// Writes what was replayed. The checkpoint's number stays as it is: co-engagements and like sessions are written with
-/// the next checkpoint only.
+/// Writes the sessions and items' statistics that were replayed. The checkpoint's number stays as it is: the catalogue,
+/// co-engagements and like sessions are written with the next checkpoint only.
 fn write(shared: &SharedRef, rows: Vec<SnapshotOp>, last: Seq) -> Result<(), EngineError> {
     if rows.is_empty() {
         return Ok(());
     }
     let store = &shared.storage.snapshots;
-    let mut rows = rows.into_iter().peekable();
-    while rows.peek().is_some() {
-        store
-            .apply(rows.by_ref().take(ROWS_PER_BATCH).collect())
-            .map_err(unreadable)?;
-    }
+    store_rows(&**store, rows).map_err(unreadable)?;
     let replayed = SnapshotOp::Put {
         tree: Tree::Meta,
         key: b"replayed_sequence".to_vec(),

@@ -130,6 +130,45 @@ async fn the_catalogue_users_and_parameters_survive_a_restart() {
 }
 
 #[tokio::test]
+async fn items_are_as_they_were_last_put_after_any_number_of_crashes() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let mut server = Server::start_in(dir.path(), &[]).await;
+    let title = |title: &str| json!({"title": title, "tags": [title]});
+    server.put_catalogue(&["pets"], 5).await;
+    checkpoint(&server).await;
+    for words in ["first", "second", "first"] {
+        server.send(Method::PUT, "/v1/items/pets1", &title(words)).await;
+    }
+    for path in ["/v1/items/pets2", "/v1/items/pets3"] {
+        server.call(Method::DELETE, path).send().await.expect("an answer");
+    }
+    server.send(Method::PUT, "/v1/items/pets2", &title("again")).await;
+    let mut expected = Vec::new();
+    for item in ["pets0", "pets1", "pets2", "pets4"] {
+        let path = format!("/v1/items/{item}");
+        expected.push((server.get(&path).await, path));
+    }
+    // A crash before a checkpoint, one after a start that replayed, and one after the checkpoint that followed.
+    for has_checkpoint in [false, false, true, false] {
+        if has_checkpoint {
+            checkpoint(&server).await;
+        }
+        server.kill().await;
+        server = restart(dir.path()).await;
+        for (item, path) in &expected {
+            assert_eq!(&server.get(path).await, item);
+        }
+        let gone = server.call(Method::GET, "/v1/items/pets3").send().await;
+        problem(gone.expect("an answer"), 404).await;
+    }
+}
+
+async fn checkpoint(server: &Server) {
+    let answer = server.admin_call(Method::POST, "/v1/admin/checkpoint").send().await;
+    assert_eq!(answer.expect("an answer").status(), 200);
+}
+
+#[tokio::test]
 async fn a_forgotten_user_stays_forgotten_on_disk() {
     let dir = tempfile::tempdir().expect("temp dir");
     let name = "user-that-asked-to-be-forgotten";

@@ -17,11 +17,11 @@ use crate::shared::{Shared, SharedRef, journal_error, report_damage};
 
 /// How many items one journal record holds at most.
 const ITEMS_PER_RECORD: usize = 64;
-/// How many items are put at a time when the catalogue is loaded.
-const LOAD_BATCH_ITEMS: usize = 4_096;
+/// How many items are put at a time when the catalogue is loaded or replayed: every batch publishes the catalogue.
+const LOAD_BATCH_ITEMS: usize = 16_384;
 
 /// What the snapshots do not know yet.
-#[derive(Default)]
+#[derive(Debug, Default)]
 pub(crate) struct CatalogueDirty {
     rows: FxHashSet<Row>,
     deleted: FxHashMap<ItemId, Row>,
@@ -101,11 +101,10 @@ impl CatalogueDirty {
         }
     }
 
-    /// Everything that the snapshots do not know yet, as rows; it counts as known from now on.
-    pub(crate) fn take_rows(&mut self, shared: &Shared) -> Vec<SnapshotOp> {
-        let snapshot = shared.world.catalogue.load();
-        let put = |row: Row| {
-            let item = ItemDto::from(&*snapshot.entry(row)?.item);
+    /// The same as rows of the snapshots, made one by one: a whole catalogue of them would not fit beside itself.
+    pub(crate) fn rows<'a>(&'a self, shared: &'a Shared) -> impl Iterator<Item = SnapshotOp> + 'a {
+        let put = |row: &Row| {
+            let item = ItemDto::from(&*shared.world.catalogue.load().entry(*row)?.item);
             let key = item.id.clone().into_bytes();
             Some(SnapshotOp::Put {
                 tree: Tree::Items,
@@ -113,85 +112,108 @@ impl CatalogueDirty {
                 value: encode_named(&(row, item)),
             })
         };
-        let mut rows: Vec<SnapshotOp> = self.rows.drain().filter_map(put).collect();
-        for (id, row) in self.deleted.drain() {
+        let deletions = self.deleted.iter().flat_map(|(id, row)| {
+            let delete = |tree, key| SnapshotOp::Delete { tree, key };
             let row = row.to_be_bytes().to_vec();
-            rows.push(SnapshotOp::Delete {
-                tree: Tree::Items,
-                key: id.as_str().as_bytes().to_vec(),
-            });
-            rows.push(SnapshotOp::Delete {
-                tree: Tree::ItemStats,
-                key: row.clone(),
-            });
-            rows.push(SnapshotOp::Delete {
-                tree: Tree::CoVisits,
-                key: row,
-            });
-        }
-        rows
+            [
+                delete(Tree::Items, id.as_str().as_bytes().to_vec()),
+                delete(Tree::ItemStats, row.clone()),
+                delete(Tree::CoVisits, row),
+            ]
+        });
+        // Deletions first: what was deleted while these rows are made is not among them any more, and what was put
+        // again since its deletion must stay.
+        deletions.chain(self.rows.iter().filter_map(put))
     }
 
-    /// Puts back what could not be written.
-    pub(crate) fn put_back(&mut self, shared: &Shared, rows: &[SnapshotOp]) {
-        for row in rows {
-            if let (SnapshotOp::Put { .. }, (Tree::Items, key)) = (row, row.target())
-                && let Ok(id) = std::str::from_utf8(key)
-                && let Some(row) = shared.world.catalogue.row(id)
-            {
-                self.rows.insert(row);
-            }
+    /// Puts back what could not be written, unless something newer is known.
+    pub(crate) fn put_back(&mut self, taken: CatalogueDirty) {
+        self.rows.extend(taken.rows);
+        for (id, row) in taken.deleted {
+            self.deleted.entry(id).or_insert(row);
         }
     }
 }
 
 /// Loads the catalogue from the snapshots.
 pub(crate) fn load(shared: &SharedRef) -> Result<(), SnapshotError> {
-    let mut batch: Vec<Change> = Vec::with_capacity(LOAD_BATCH_ITEMS);
+    let mut items: Vec<(Row, Arc<Item>)> = Vec::new();
     let report = shared.storage.snapshots.for_each(Tree::Items, &mut |_, value| {
         match decode_bytes::<(Row, ItemDto)>(value) {
-            Ok((row, dto)) => batch.extend(change_of(row, dto)),
+            Ok((row, dto)) => items.extend(item_of(dto).map(|item| (row, item))),
             Err(error) => report_damage("item", &error),
-        }
-        if batch.len() >= LOAD_BATCH_ITEMS {
-            put(shared, std::mem::take(&mut batch));
         }
         ControlFlow::Continue(())
     })?;
-    put(shared, batch);
+    // The store's order is that of ids. In the order of rows a batch touches few blocks of the index, and what a block
+    // was before has to be copied only where two batches meet.
+    items.sort_unstable_by_key(|(row, _)| *row);
+    let mut items = items
+        .into_iter()
+        .map(|(row, item)| Change::Upsert { item, row: Some(row) });
+    loop {
+        let batch: Vec<Change> = items.by_ref().take(LOAD_BATCH_ITEMS).collect();
+        if batch.is_empty() {
+            break;
+        }
+        put(shared, batch);
+    }
     if report.damaged_total > 0 {
         report_damage("items", &format!("{} damaged rows", report.damaged_total));
     }
     Ok(())
 }
 
-/// Takes up items of a journal record.
-pub(crate) fn replay_items(shared: &SharedRef, items: Vec<(Row, ItemDto)>) {
-    let rows: Vec<Row> = items.iter().map(|(row, _)| *row).collect();
-    put(
-        shared,
-        items.into_iter().filter_map(|(row, dto)| change_of(row, dto)).collect(),
-    );
-    shared.catalogue_dirty.lock().rows.extend(rows);
+/// Items of journal records that wait to be put together.
+#[derive(Default)]
+pub(crate) struct ReplayedItemPuts {
+    changes: Vec<Change>,
+    ids: FxHashSet<String>,
 }
 
-/// Takes up a deletion of a journal record.
-pub(crate) fn replay_deletion(shared: &SharedRef, id: ItemId, row: Row) {
-    put(shared, vec![Change::Delete { id: id.clone() }]);
-    shared.items.remove(&shared.world, row);
-    shared.world.co_visits.remove(row);
-    let mut dirty = shared.catalogue_dirty.lock();
-    dirty.rows.remove(&row);
-    dirty.deleted.insert(id, row);
+impl ReplayedItemPuts {
+    /// Takes up items of a journal record. What the snapshots hold just like that is skipped.
+    pub(crate) fn items(&mut self, shared: &SharedRef, items: Vec<(Row, ItemDto)>) {
+        for (row, dto) in items {
+            let id = dto.id.clone();
+            let Some(item) = item_of(dto) else { continue };
+            let catalogue = &shared.world.catalogue;
+            let is_there = catalogue.row(&id) == Some(row) && catalogue.item(&id).is_some_and(|known| known == item);
+            // An earlier record that waits would change it first.
+            if is_there && !self.ids.contains(&id) {
+                continue;
+            }
+            shared.catalogue_dirty.lock().rows.insert(row);
+            self.ids.insert(id);
+            self.changes.push(Change::Upsert { item, row: Some(row) });
+        }
+        if self.changes.len() >= LOAD_BATCH_ITEMS {
+            self.put(shared);
+        }
+    }
+
+    /// Takes up a deletion of a journal record.
+    pub(crate) fn deletion(&mut self, shared: &SharedRef, id: ItemId, row: Row) {
+        self.put(shared);
+        put(shared, vec![Change::Delete { id: id.clone() }]);
+        shared.items.remove(&shared.world, row);
+        shared.world.co_visits.remove(row);
+        let mut dirty = shared.catalogue_dirty.lock();
+        dirty.rows.remove(&row);
+        dirty.deleted.insert(id, row);
+    }
+
+    /// Puts what waits: before anything that speaks of items, and at the end.
+    pub(crate) fn put(&mut self, shared: &SharedRef) {
+        self.ids.clear();
+        put(shared, std::mem::take(&mut self.changes));
+    }
 }
 
-fn change_of(row: Row, dto: ItemDto) -> Option<Change> {
+fn item_of(dto: ItemDto) -> Option<Arc<Item>> {
     let id = dto.id.clone();
     match dto.into_item(TimestampMs::default()) {
-        Ok(item) => Some(Change::Upsert {
-            item: Arc::<Item>::new(item),
-            row: Some(row),
-        }),
+        Ok(item) => Some(Arc::new(item)),
         Err(error) => {
             report_damage("item", &format!("{id}: {}: {}", error.field, error.detail));
             None

@@ -9,10 +9,11 @@ use std::time::{Duration, Instant};
 
 use swipeline_models::collaborative::SessionRecord;
 use swipeline_models::ids::Row;
-use swipeline_storage::{Seq, SnapshotError, SnapshotOp, Tree};
+use swipeline_storage::{Seq, SnapshotError, SnapshotOp, SnapshotStore, Tree};
 
 use crate::api::{Checkpoint, EngineError};
 use crate::records::{decode_bytes, encode};
+use crate::service::CatalogueDirty;
 use crate::shared::{Shared, SharedRef, report_damage};
 
 /// Keys of [`Tree::Meta`].
@@ -91,29 +92,42 @@ fn trim(shared: &Shared, included: Seq) -> u64 {
 }
 
 fn write(shared: &Shared, included: Seq, items: Vec<SnapshotOp>) -> Result<u64, SnapshotError> {
-    let catalogue = shared.catalogue_dirty.lock().take_rows(shared);
-    let put_back = catalogue.clone();
-    let result = write_all(
-        shared,
-        included,
-        [items, catalogue, co_visit_rows(shared), knn_rows(shared)],
-    );
+    let catalogue = std::mem::take(&mut *shared.catalogue_dirty.lock());
+    let result = write_all(shared, included, items, &catalogue);
     if result.is_err() {
-        shared.catalogue_dirty.lock().put_back(shared, &put_back);
+        shared.catalogue_dirty.lock().put_back(catalogue);
     }
     result
 }
 
-fn write_all(shared: &Shared, included: Seq, groups: [Vec<SnapshotOp>; 4]) -> Result<u64, SnapshotError> {
-    let store = &shared.storage.snapshots;
-    let mut written = 0;
-    for rows in groups {
-        written += rows.len() as u64;
-        let mut rows = rows.into_iter().peekable();
-        while rows.peek().is_some() {
-            store.apply(rows.by_ref().take(ROWS_PER_BATCH).collect())?;
+/// Puts rows into the store, some at a time. Returns how many there were.
+pub(crate) fn store_rows(
+    store: &dyn SnapshotStore,
+    rows: impl IntoIterator<Item = SnapshotOp>,
+) -> Result<u64, SnapshotError> {
+    let mut rows = rows.into_iter();
+    let mut stored = 0;
+    loop {
+        let batch: Vec<SnapshotOp> = rows.by_ref().take(ROWS_PER_BATCH).collect();
+        if batch.is_empty() {
+            return Ok(stored);
         }
+        stored += batch.len() as u64;
+        store.apply(batch)?;
     }
+}
+
+fn write_all(
+    shared: &Shared,
+    included: Seq,
+    items: Vec<SnapshotOp>,
+    catalogue: &CatalogueDirty,
+) -> Result<u64, SnapshotError> {
+    let store = &*shared.storage.snapshots;
+    let mut written = store_rows(store, items)?;
+    written += store_rows(store, catalogue.rows(shared))?;
+    written += store_rows(store, co_visit_rows(shared))?;
+    written += store_rows(store, knn_rows(shared))?;
     let regions = &shared.world.catalogue.words().regions;
     let names: Vec<String> = (0..regions.len())
         .filter_map(|word| regions.name(u32::try_from(word).ok()?))

@@ -7,8 +7,8 @@ mod graph;
 mod params;
 mod trends;
 
-pub(crate) use catalogue::{CatalogueDirty, apply_changes, load as load_catalogue, replay_deletion, replay_items};
-pub(crate) use checkpoint::{META_KEYS, checkpoint, load_collaborative, run_checkpoints};
+pub(crate) use catalogue::{CatalogueDirty, ReplayedItemPuts, apply_changes, load as load_catalogue};
+pub(crate) use checkpoint::{META_KEYS, checkpoint, load_collaborative, run_checkpoints, store_rows};
 pub(crate) use forget::forget_user;
 pub(crate) use graph::{dump as dump_graph, load as load_graph, run_graph_builds};
 pub(crate) use params::ParamsService;

@@ -72,6 +72,16 @@ impl Entry {
         self.categories.first().copied().unwrap_or(NO_WORD)
     }
 
+    /// Its author as a list: none or one.
+    #[must_use]
+    pub(super) fn authors(&self) -> &[Word] {
+        if self.author == NO_WORD {
+            &[]
+        } else {
+            std::slice::from_ref(&self.author)
+        }
+    }
+
     /// Whether the item may be shown in a region; `None` is a viewer whose region is unknown, who sees what is limited
     /// to no region.
     #[must_use]

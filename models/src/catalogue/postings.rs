@@ -5,22 +5,37 @@ use rustc_hash::FxBuildHasher;
 
 use crate::ids::{Row, Word};
 
-/// Lists of rows by word, in the order in which the rows got the word. Bounded by the catalogue itself.
+/// Lists of rows by word, ascending: rows are given in the order in which items come, so the last ones are the newest,
+/// and the order is the same after a restart. Bounded by the catalogue itself.
 #[derive(Debug, Default)]
 pub struct Postings {
     lists: DashMap<Word, Vec<Row>, FxBuildHasher>,
 }
 
 impl Postings {
+    /// Moves a row from the lists of its words before to those of its words after. A list that it stays in is not
+    /// touched: most updates of an item keep its words.
+    pub(super) fn move_row(&self, row: Row, before: &[Word], after: &[Word]) {
+        let gone = before.iter().filter(|word| !after.contains(word));
+        gone.for_each(|word| self.remove(*word, row));
+        let come = after.iter().filter(|word| !before.contains(word));
+        come.for_each(|word| self.insert(*word, row));
+    }
+
     /// Adds a row to a word's list.
-    pub(super) fn insert(&self, word: Word, row: Row) {
-        self.lists.entry(word).or_default().push(row);
+    fn insert(&self, word: Word, row: Row) {
+        let mut list = self.lists.entry(word).or_default();
+        if let Err(place) = list.binary_search(&row) {
+            list.insert(place, row);
+        }
     }
 
     /// Takes a row out of a word's list; an empty list is dropped.
-    pub(super) fn remove(&self, word: Word, row: Row) {
-        if let Some(mut list) = self.lists.get_mut(&word) {
-            list.retain(|other| *other != row);
+    fn remove(&self, word: Word, row: Row) {
+        if let Some(mut list) = self.lists.get_mut(&word)
+            && let Ok(place) = list.binary_search(&row)
+        {
+            list.remove(place);
         }
         self.lists.remove_if(&word, |_, list| list.is_empty());
     }
@@ -54,6 +69,21 @@ impl Postings {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_moves_between_lists_that_stay_ascending() {
+        let postings = Postings::default();
+        (0..3).for_each(|row| postings.move_row(row, &[], &[1, 2]));
+        postings.move_row(0, &[1, 2], &[2, 3]);
+        assert_eq!(postings.copy(1), [1, 2]);
+        assert_eq!(postings.copy(2), [0, 1, 2]);
+        postings.move_row(1, &[], &[3]);
+        postings.move_row(0, &[3], &[3, 1]);
+        assert_eq!((postings.copy(1), postings.copy(3)), (vec![0, 1, 2], vec![0, 1]));
+        postings.move_row(0, &[1, 2, 3], &[]);
+        postings.move_row(1, &[3], &[]);
+        assert_eq!((postings.copy(2), postings.count(3)), (vec![1, 2], 0));
+    }
 
     #[test]
     fn a_sample_has_the_newest_and_offsets_reach_the_rest() {

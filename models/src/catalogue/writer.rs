@@ -163,15 +163,14 @@ impl Writer {
         for change in changed {
             match change {
                 Changed::Upserted { row, entry, .. } => {
-                    self.unlist(catalogue, *row, &mut categories);
-                    self.put(catalogue, *row, entry, &mut categories);
+                    self.replace(catalogue, *row, Some(entry), &mut categories);
                     vectors.push(VectorChange::Upsert {
                         row: *row,
                         vector: self.vector_of(entry),
                     });
                 }
                 Changed::Deleted { row: Some(row), id } => {
-                    self.unlist(catalogue, *row, &mut categories);
+                    self.replace(catalogue, *row, None, &mut categories);
                     vectors.push(VectorChange::Remove { row: *row });
                     catalogue.rows.remove(id);
                 }
@@ -219,40 +218,56 @@ impl Writer {
         }
     }
 
-    fn put(&mut self, catalogue: &Catalogue, row: Row, entry: &Arc<Entry>, categories: &mut FxHashSet<Word>) {
-        entry.tags.iter().for_each(|tag| catalogue.by_tag.insert(*tag, row));
-        entry
-            .categories
-            .iter()
-            .for_each(|category| catalogue.by_category.insert(*category, row));
-        if entry.author != super::NO_WORD {
-            catalogue.by_author.insert(entry.author, row);
+    /// Lets an entry live in a row, or nothing. What lived there leaves the lists that the new one is not in.
+    fn replace(
+        &mut self,
+        catalogue: &Catalogue,
+        row: Row,
+        after: Option<&Arc<Entry>>,
+        categories: &mut FxHashSet<Word>,
+    ) {
+        let before = self.slot(row).take();
+        let words = |of: fn(&Entry) -> &[Word]| {
+            let (before, after) = (
+                before.as_deref().map_or(&[][..], of),
+                after.map_or(&[][..], |entry| of(entry)),
+            );
+            (before, after)
+        };
+        for (postings, (before, after)) in [
+            (&catalogue.by_tag, words(|entry| &entry.tags)),
+            (&catalogue.by_category, words(|entry| &entry.categories)),
+            (&catalogue.by_author, words(Entry::authors)),
+        ] {
+            postings.move_row(row, before, after);
         }
-        if !entry.item.hidden {
-            let key = (Reverse(entry.created_at), row);
-            self.newest.insert(key);
-            for category in &entry.categories {
-                self.newest_by_category.entry(*category).or_default().insert(key);
-                categories.insert(*category);
-            }
+        if let Some(entry) = &before {
+            self.snapshot.live -= 1;
+            self.unlist(row, entry, categories);
         }
-        *self.slot(row) = Some(entry.clone());
-        self.snapshot.live += 1;
-        catalogue.rows.insert(entry.item.id.clone(), row);
+        if let Some(entry) = after {
+            self.snapshot.live += 1;
+            self.list(row, entry, categories);
+            *self.slot(row) = Some(entry.clone());
+            catalogue.rows.insert(entry.item.id.clone(), row);
+        }
     }
 
-    /// Takes whatever lives in a row out of every list.
-    fn unlist(&mut self, catalogue: &Catalogue, row: Row, categories: &mut FxHashSet<Word>) {
-        let Some(entry) = self.slot(row).take() else { return };
-        self.snapshot.live -= 1;
-        entry.tags.iter().for_each(|tag| catalogue.by_tag.remove(*tag, row));
-        entry
-            .categories
-            .iter()
-            .for_each(|category| catalogue.by_category.remove(*category, row));
-        if entry.author != super::NO_WORD {
-            catalogue.by_author.remove(entry.author, row);
+    /// Puts a row into the lists by age.
+    fn list(&mut self, row: Row, entry: &Entry, categories: &mut FxHashSet<Word>) {
+        if entry.item.hidden {
+            return;
         }
+        let key = (Reverse(entry.created_at), row);
+        self.newest.insert(key);
+        for category in &entry.categories {
+            self.newest_by_category.entry(*category).or_default().insert(key);
+            categories.insert(*category);
+        }
+    }
+
+    /// Takes a row out of the lists by age.
+    fn unlist(&mut self, row: Row, entry: &Entry, categories: &mut FxHashSet<Word>) {
         let key = (Reverse(entry.created_at), row);
         self.newest.remove(&key);
         for category in &entry.categories {
