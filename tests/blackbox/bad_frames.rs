@@ -97,6 +97,85 @@ async fn a_frame_of_the_wrong_kind_is_an_error_on_both_protocols() {
 }
 
 #[tokio::test]
+async fn a_bad_event_is_rejected_alone_in_both_protocols() {
+    let server = Server::start().await;
+    server.put_catalogue(&["pets"], 5).await;
+    let long = "x".repeat(257);
+    let bad = [
+        (json!({"item_id": "pets1", "type": "adore"}), "unknown_type"),
+        (json!({"item_id": "no such item", "type": "like"}), "unknown_item"),
+        (json!({"item_id": long, "type": "like"}), "id_too_long"),
+        (json!({"item_id": "a\u{1}b", "type": "like"}), "id_control_character"),
+        (json!({"item_id": "", "type": "like"}), "id_empty"),
+        (
+            json!({"item_id": "pets1", "type": "like", "event_id": long}),
+            "id_too_long",
+        ),
+        (
+            json!({"item_id": "pets1", "type": "view", "watch_ms": -1}),
+            "out_of_range",
+        ),
+        (
+            json!({"item_id": "pets1", "type": "like", "at": -1}),
+            "time_out_of_range",
+        ),
+    ];
+    for protocol in [JSON, MSGPACK] {
+        let (mut socket, _) = Handshake::new(&server, "user_id=u").offer(protocol).open().await;
+        let mut events: Vec<Value> = bad.iter().map(|(event, _)| event.clone()).collect();
+        events.push(json!({"item_id": "pets2", "type": "like", "event_id": protocol}));
+        socket
+            .send(&json!({"type": "event", "id": "mixed", "events": events}))
+            .await;
+        let ack = socket
+            .until_matching(|message| message["type"] == "ack" && message["id"] == "mixed")
+            .await;
+        let rejected = ack["rejected"].as_array().expect("a list");
+        let found: Vec<_> = rejected
+            .iter()
+            .map(|one| (one["index"].as_u64(), one["code"].as_str()))
+            .collect();
+        let expected: Vec<_> = (0..)
+            .zip(&bad)
+            .map(|(index, (_, code))| (Some(index), Some(*code)))
+            .collect();
+        assert_eq!(found, expected, "{ack}");
+        assert_eq!(ack["accepted"], 1);
+    }
+}
+
+#[tokio::test]
+async fn numbers_that_are_not_finite_are_refused_on_a_socket() {
+    let server = Server::start().await;
+    server.put_catalogue(&["pets"], 5).await;
+    let (mut packed, _) = Handshake::new(&server, "user_id=u").offer(MSGPACK).open().await;
+    for number in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY] {
+        #[derive(serde::Serialize)]
+        struct Like {
+            r#type: &'static str,
+            event: &'static str,
+            item_id: &'static str,
+            context: std::collections::BTreeMap<&'static str, f64>,
+        }
+        let like = Like {
+            r#type: "event",
+            event: "like",
+            item_id: "pets1",
+            context: [("speed", number)].into(),
+        };
+        packed
+            .send_raw(Message::binary(rmp_serde::to_vec_named(&like).expect("MessagePack")))
+            .await;
+        let ack = packed.until("ack").await;
+        assert_eq!(
+            (&ack["accepted"], &ack["rejected"][0]["code"]),
+            (&json!(0), &json!("not_finite")),
+            "{ack}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn bad_messages_without_end_close_the_socket_for_good() {
     let server = Server::start_with(&[("WS__ERRORS_MAX", "5")]).await;
     let mut socket = Socket::of(&server, "u").await;

@@ -1,13 +1,18 @@
 //! Configuration, ports and data directories that cannot be used.
 
 use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::process::Command;
 
 use crate::harness::{Server, run, stderr_of, swipeline};
 
 /// Runs `serve` on free ports with this data directory; it must fail.
 fn serve_fails(data_dir: &Path) -> String {
-    let mut command = swipeline();
+    serve_fails_as(swipeline(), data_dir)
+}
+
+fn serve_fails_as(mut command: Command, data_dir: &Path) -> String {
     command
         .args([
             "serve",
@@ -124,4 +129,52 @@ fn a_data_directory_that_cannot_be_made_is_named() {
     let inside = file.join("data");
     let text = serve_fails(&inside);
     assert!(text.contains(inside.to_str().expect("UTF-8")), "{text}");
+}
+
+#[tokio::test]
+async fn a_data_directory_of_a_newer_version_is_named_and_left_alone() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let mut server = Server::start_in(dir.path(), &[]).await;
+    server.put_catalogue(&["pets"], 3).await;
+    server.signal("TERM");
+    assert!(server.wait().await.success());
+    let data = dir.path().join("data");
+    let version = data.join("VERSION");
+    let written = std::fs::read_to_string(&version).expect("a version file");
+    std::fs::write(&version, r#"{"format": 999, "created_by": "swipeline 99.0"}"#).expect("writable");
+    let text = serve_fails(&data);
+    assert!(
+        text.contains(data.to_str().expect("UTF-8")) && text.contains("999"),
+        "{text}"
+    );
+    // The older program has changed nothing: the newer one finds what it left.
+    std::fs::write(&version, written).expect("writable");
+    let server = Server::start_in(dir.path(), &[]).await;
+    assert_eq!(server.get("/v1/items/pets1").await["id"], "pets1");
+}
+
+#[test]
+fn a_data_directory_that_is_read_only_is_named() {
+    let dir = tempfile::tempdir().expect("temp dir");
+    let data = dir.path().join("data");
+    std::fs::create_dir(&data).expect("a directory");
+    std::fs::set_permissions(&data, std::fs::Permissions::from_mode(0o555)).expect("rights");
+    // Rights do not count for a superuser who has all capabilities: without them they do.
+    let is_ignored = std::fs::write(data.join("probe"), "x").is_ok();
+    let command = if is_ignored {
+        std::fs::remove_file(data.join("probe")).expect("removable");
+        let mut command = Command::new("setpriv");
+        let program = swipeline().get_program().to_owned();
+        command
+            .args(["--bounding-set=-all", "--inh-caps=-all", "--"])
+            .arg(program);
+        command
+    } else {
+        swipeline()
+    };
+    let text = serve_fails_as(command, &data);
+    assert!(
+        text.contains(data.to_str().expect("UTF-8")) && text.contains("not writable"),
+        "{text}"
+    );
 }
