@@ -14,6 +14,24 @@ pub fn cpu_time(pid: u32) -> Option<Duration> {
     parse_stat(&stat)
 }
 
+/// Processor time of all living threads of a process, to the nanosecond where the system counts it so finely; for short
+/// measurements of a process whose threads do not end.
+#[must_use]
+pub fn cpu_time_of_threads(pid: u32) -> Option<Duration> {
+    let of_thread = |task: std::io::Result<std::fs::DirEntry>| -> Option<u64> {
+        let text = std::fs::read_to_string(task.ok()?.path().join("schedstat")).ok()?;
+        text.split_whitespace().next()?.parse().ok()
+    };
+    let nanos = std::fs::read_dir(format!("/proc/{pid}/task"))
+        .ok()?
+        .map(of_thread)
+        .try_fold(0_u64, |sum, nanos| Some(sum + nanos?));
+    nanos
+        .filter(|nanos| *nanos > 0)
+        .map(Duration::from_nanos)
+        .or_else(|| cpu_time(pid))
+}
+
 /// Processor time of this process so far.
 #[must_use]
 pub fn own_cpu_time() -> Option<Duration> {
@@ -30,6 +48,14 @@ pub fn resident_bytes(pid: u32) -> Option<u64> {
         .parse::<u64>()
         .ok()
         .map(|kib| kib * 1024)
+}
+
+/// How many files (and sockets) this process may have open.
+#[must_use]
+pub fn open_files_max() -> Option<u64> {
+    let limits = std::fs::read_to_string("/proc/self/limits").ok()?;
+    let line = limits.lines().find_map(|line| line.strip_prefix("Max open files"))?;
+    line.split_whitespace().next()?.parse().ok()
 }
 
 /// Fields 14 and 15 (utime, stime). The name in field 2 may contain blanks and brackets, so count from its end.
@@ -56,5 +82,7 @@ mod tests {
     fn a_process_that_does_not_exist_has_cost_nothing_known() {
         assert_eq!(cpu_time(u32::MAX), None);
         assert_eq!(resident_bytes(u32::MAX), None);
+        assert_eq!(cpu_time_of_threads(u32::MAX), None);
+        assert!(cpu_time_of_threads(std::process::id()).is_some_and(|cpu| cpu > Duration::ZERO));
     }
 }

@@ -8,13 +8,15 @@ mod draw;
 mod popularity;
 mod taste;
 mod viewer;
+mod viewer_config;
 mod words;
 
 pub use catalogue::{Catalogue, CatalogueConfig, CatalogueError, item_quality};
 pub use draw::{Weighted, exponential, log_normal, normal, seeded, stable_hash};
 pub use popularity::PopularitySampler;
 pub use taste::Taste;
-pub use viewer::{Reaction, TasteChange, Viewer, ViewerConfig};
+pub use viewer::{Reaction, TasteChange, Viewer};
+pub use viewer_config::ViewerConfig;
 
 /// The names of the generated categories.
 #[must_use]

@@ -11,6 +11,7 @@ use swipeline_models::wire::ItemDto;
 use super::catalogue::item_quality;
 use super::draw::{log_normal, normal, seeded, sigmoid, stable_hash};
 use super::taste::Taste;
+use super::viewer_config::ViewerConfig;
 
 /// `P(like) = σ(LIKE_BIAS + LIKE_MATCH · match + LIKE_QUALITY · quality - LIKE_AGE · ln(1 + age in days))`: 4 % without a
 /// match, about half at a full one, less for what is old.
@@ -36,6 +37,9 @@ const SHARE_GIVEN_LIKE: f64 = 0.12;
 const FAVORITE_GIVEN_LIKE: f64 = 0.15;
 const FOLLOW_GIVEN_LIKE: f64 = 0.06;
 const COMMENT_GIVEN_LIKE: f64 = 0.05;
+/// How often a hit is liked and shared by whoever is shown it.
+const LIKE_OF_HIT: f64 = 0.9;
+const SHARE_OF_HIT: f64 = 0.3;
 /// The duration of an item that does not tell it, in milliseconds.
 const DURATION_MS_DEFAULT: i64 = 20_000;
 /// The taste drifts one step after so many items.
@@ -43,39 +47,6 @@ const DRIFT_EVERY_SWIPES: u32 = 10;
 /// The shortest and the longest session, in items.
 const SESSION_LENGTH_MIN: f64 = 3.0;
 const SESSION_LENGTH_MAX: f64 = 5_000.0;
-
-/// What kind of viewer to draw.
-#[derive(Debug, Clone)]
-pub struct ViewerConfig {
-    /// The same seed and index give the same viewer.
-    pub seed: u64,
-    /// Which of the viewers.
-    pub index: u64,
-    /// The categories to have a taste in.
-    pub categories: Vec<String>,
-    /// How many of the viewers have a sudden change of taste, 0 to 1.
-    pub changing_share: f64,
-    /// The sudden change comes after so many items, at the earliest and the latest.
-    pub change_after_swipes: (u32, u32),
-    /// The median length of a session, in items.
-    pub session_median_swipes: f64,
-    /// The median number of skips (a like makes up for two) that a viewer bears before it leaves.
-    pub patience_median_skips: f64,
-}
-
-impl Default for ViewerConfig {
-    fn default() -> Self {
-        Self {
-            seed: 1,
-            index: 0,
-            categories: super::category_names(),
-            changing_share: 0.25,
-            change_after_swipes: (20, 30),
-            session_median_swipes: 80.0,
-            patience_median_skips: 60.0,
-        }
-    }
-}
 
 /// What a viewer did with one item.
 #[derive(Debug, Clone, PartialEq)]
@@ -163,6 +134,23 @@ impl Viewer {
             .unwrap_or(DURATION_MS_DEFAULT);
         Reaction {
             watch_ms: (ratio * duration_ms as f64) as i64,
+            signals,
+            leave: self.wants_to_leave(),
+        }
+    }
+
+    /// Shows the viewer what everybody talks about: watched to the end whatever its taste, liked and shared more often.
+    pub fn react_to_hit(&mut self, item: &ItemDto, rng: &mut impl Rng) -> Reaction {
+        let mut signals = vec![Signal::View, Signal::Complete];
+        if rng.random_bool(SHARE_OF_HIT) {
+            signals.push(Signal::Share);
+        }
+        if rng.random_bool(LIKE_OF_HIT) {
+            signals.push(Signal::Like);
+        }
+        self.remember(&signals, rng);
+        Reaction {
+            watch_ms: item.duration_ms.filter(|d| *d > 0).unwrap_or(DURATION_MS_DEFAULT),
             signals,
             leave: self.wants_to_leave(),
         }

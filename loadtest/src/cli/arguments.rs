@@ -1,10 +1,12 @@
 //! The arguments of all commands.
 
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, Parser, Subcommand};
-use swipeline_loadtest::client::Proto;
+use swipeline_loadtest::client::{CallMix, Proto};
 use swipeline_loadtest::plan::Arrivals;
 use swipeline_loadtest::report::Threshold;
 use swipeline_loadtest::run::Scenario;
@@ -27,6 +29,8 @@ pub(crate) enum Command {
     Floor(FloorArgs),
     /// Put two reports side by side.
     Compare(CompareArgs),
+    /// Print the JSON Schema of report.json.
+    Schema,
     /// Serve the echo (started by `floor`).
     #[command(hide = true)]
     FloorServer(FloorServerArgs),
@@ -40,20 +44,20 @@ pub(crate) struct RunArgs {
     /// How many viewers.
     #[arg(long, default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     pub(crate) sessions: u32,
-    /// Swipes per second of all viewers together.
-    #[arg(long, default_value_t = 200.0, value_parser = positive)]
+    /// Swipes per second of all viewers together; with 0 they only hold their sockets.
+    #[arg(long, default_value_t = 200.0, value_parser = rate)]
     pub(crate) rate: f64,
-    /// For how long: 500ms, 30s, 5m, 1h.
-    #[arg(long, default_value = "30s", value_parser = duration)]
-    pub(crate) duration: Duration,
+    /// For how long: 500ms, 30s, 5m, 1h; by default 30s, and 30m for `soak`.
+    #[arg(long, value_parser = duration)]
+    pub(crate) duration: Option<Duration>,
     /// How messages are written: json or msgpack.
     #[arg(long, default_value_t = Proto::Json)]
     pub(crate) proto: Proto,
     /// How swipes follow each other: poisson, uniform or burst.
     #[arg(long, default_value_t = Arrivals::Poisson)]
     pub(crate) arrivals: Arrivals,
-    /// What happens besides: steady, ramp, spike, reconnect-storm, cold-start, slow-readers or duplicates.
-    #[arg(long, default_value_t = Scenario::Steady)]
+    /// What happens.
+    #[arg(long, default_value_t = Scenario::Steady, value_parser = scenario_parser())]
     pub(crate) scenario: Scenario,
     /// The seed of plan, tastes and reactions.
     #[arg(long, default_value_t = 1)]
@@ -88,9 +92,42 @@ pub(crate) struct RunArgs {
     /// The server's metrics page, for its CPU and memory; by default port 8081 of a loopback server, if it answers.
     #[arg(long)]
     pub(crate) metrics_url: Option<String>,
+    /// The server's process on this machine: its CPU and memory are read from /proc instead of the metrics page.
+    #[arg(long)]
+    pub(crate) server_pid: Option<u32>,
+    /// The server's admin listener, for `model-swap`; by default port 8081 of the server's host.
+    #[arg(long)]
+    pub(crate) admin_url: Option<String>,
+    /// For `model-swap`: the ONNX file to swap in; by default the bundled model.
+    #[arg(long)]
+    pub(crate) model: Option<PathBuf>,
+    /// For `rolling-restart`: the command that restarts the server; `sh -c` runs it.
+    #[arg(long, required_if_eq("scenario", "rolling-restart"))]
+    pub(crate) restart_command: Option<String>,
+    /// For `one-shot`: how often each REST call is made; only the ratios count.
+    #[arg(long, default_value_t = CallMix::default())]
+    pub(crate) mix: CallMix,
+    /// For `one-shot`: over how many kept connections.
+    #[arg(long, default_value_t = 32, value_parser = clap::value_parser!(u16).range(1..=10_000))]
+    pub(crate) connections: u16,
+    /// Spread the viewers over so many processes; one has at most about 19 000 sockets.
+    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=64))]
+    pub(crate) processes: u8,
+    /// Source addresses, such as 127.0.0.1,127.0.0.2: each has about 28 000 ports of its own.
+    #[arg(long, value_delimiter = ',')]
+    pub(crate) source: Vec<IpAddr>,
+    /// Leave out the bare echo that is measured before and after (needs the server's CPU time to be of use).
+    #[arg(long)]
+    pub(crate) no_floor: bool,
     /// Allow a target that is not this machine.
     #[arg(long)]
     pub(crate) allow_remote: bool,
+    /// Which process of a spread run this is: given by the first one.
+    #[arg(long, hide = true)]
+    pub(crate) worker: Option<u8>,
+    /// The item of `viral`: given by the first process.
+    #[arg(long, hide = true)]
+    pub(crate) hit_item: Option<String>,
 }
 
 #[derive(Debug, Args)]
@@ -126,6 +163,9 @@ pub(crate) struct FloorArgs {
     /// Items per feed.
     #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=500))]
     pub(crate) feed_items: u16,
+    /// Swipes per second of all sockets together; as fast as they are answered when left out.
+    #[arg(long, value_parser = rate)]
+    pub(crate) rate: Option<f64>,
     /// How long each measurement takes.
     #[arg(long, default_value = "3s", value_parser = duration)]
     pub(crate) duration: Duration,
@@ -178,13 +218,19 @@ fn duration(text: &str) -> Result<Duration, String> {
         .ok_or_else(|| "must be longer than nothing and at most a week".to_owned())
 }
 
-fn positive(text: &str) -> Result<f64, String> {
+fn rate(text: &str) -> Result<f64, String> {
     let number: f64 = text.parse().map_err(|_| format!("{text:?} is not a number"))?;
-    if number > 0.0 && number <= 1e7 {
+    if (0.0..=1e7).contains(&number) {
         Ok(number)
     } else {
-        Err("must be more than 0 and at most 10 000 000".to_owned())
+        Err("must be at least 0 and at most 10 000 000".to_owned())
     }
+}
+
+/// Names in the help and in errors; the value itself is the library's.
+fn scenario_parser() -> impl TypedValueParser<Value = Scenario> {
+    let names = Scenario::ALL.iter().map(|scenario| scenario.name());
+    PossibleValuesParser::new(names).try_map(|name| name.parse::<Scenario>())
 }
 
 fn share(text: &str) -> Result<f64, String> {
@@ -225,10 +271,16 @@ mod tests {
                 scenario.name(),
                 "--threshold",
                 "repeats==0",
+                "--restart-command",
+                "true",
             ];
             assert!(Cli::try_parse_from(args).is_ok());
         }
         assert!(Cli::try_parse_from(["swipeline-loadtest", "run", "--threshold", "repeats"]).is_err());
         assert!(Cli::try_parse_from(["swipeline-loadtest", "run", "--tolerance", "0.1"]).is_err());
+        assert!(Cli::try_parse_from(["swipeline-loadtest", "run", "--scenario", "rolling-restart"]).is_err());
+        for rate in ["-1", "nan", "inf", "1e8"] {
+            assert!(Cli::try_parse_from(["swipeline-loadtest", "run", &format!("--rate={rate}")]).is_err());
+        }
     }
 }

@@ -4,13 +4,13 @@ use std::io::IsTerminal;
 use std::time::{Instant, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
+use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 use swipeline_loadtest::behaviour::{Catalogue, CatalogueConfig};
 use swipeline_loadtest::client::Endpoint;
 use swipeline_loadtest::fill;
 use swipeline_models::time::TimestampMs;
 
 use super::arguments::FillArgs;
-use super::live::bar;
 use super::{Verdict, run::REMOTE_REFUSED};
 
 /// The oldest item is so many days old.
@@ -67,4 +67,16 @@ pub(crate) async fn fill(args: FillArgs) -> anyhow::Result<Verdict> {
         );
     }
     Ok(Verdict::Ok)
+}
+
+/// A progress bar that is invisible where there is no terminal.
+fn bar(total: u64, is_terminal: bool) -> ProgressBar {
+    let target = if is_terminal {
+        ProgressDrawTarget::stderr()
+    } else {
+        ProgressDrawTarget::hidden()
+    };
+    let style = ProgressStyle::with_template("{elapsed:>4} [{bar:30}] {pos}/{len} {msg}");
+    ProgressBar::with_draw_target(Some(total), target)
+        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
 }

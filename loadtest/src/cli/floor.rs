@@ -13,6 +13,7 @@ pub(crate) async fn floor(args: FloorArgs) -> anyhow::Result<Verdict> {
         sessions: usize::from(args.sessions),
         duration: args.duration,
         workers: usize::from(args.workers),
+        rate: args.rate,
     };
     let mut runs = Vec::with_capacity(usize::from(args.runs));
     println!(

@@ -1,65 +1,133 @@
-//! What is shown while a run goes on: a bar on a terminal, a line every five seconds otherwise.
+//! What is shown while a run goes on: a view on a terminal, a line every five seconds otherwise.
+//!
+//! Owns when it is drawn and that the terminal is left as it was found. What it looks like is in `view`.
 
-use std::io::IsTerminal;
-use std::sync::Arc;
+use std::io::{IsTerminal, Stderr, stderr};
 use std::time::Duration;
 
-use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use swipeline_loadtest::client::record::{Glance, Recorder};
-use tokio::time::{MissedTickBehavior, interval};
+use ratatui::backend::CrosstermBackend;
+use ratatui::{Terminal, TerminalOptions, Viewport};
+use swipeline_loadtest::client::record::Glance;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use tokio::time::{Instant, MissedTickBehavior, interval};
 
-/// How often the bar is drawn.
-const BAR_EVERY: Duration = Duration::from_millis(500);
+use super::view::{VIEW_ROWS, View};
+
+/// How often the view is drawn.
+const VIEW_EVERY: Duration = Duration::from_millis(500);
 /// How often a line is printed.
 const LINE_EVERY: Duration = Duration::from_secs(5);
 
-/// Shows the run until it is dropped.
-pub(crate) async fn show(recorder: Arc<Recorder>, expected_swipes: u64) {
-    let is_terminal = std::io::stderr().is_terminal();
-    let bar = bar(expected_swipes, is_terminal);
-    let every = if is_terminal { BAR_EVERY } else { LINE_EVERY };
-    let mut ticks = interval(every);
+/// What is known of a run before it begins.
+#[derive(Debug, Clone)]
+pub(crate) struct LiveFacts {
+    pub(crate) title: String,
+    pub(crate) expected: u64,
+    pub(crate) duration: Duration,
+}
+
+/// Shows a run until it ends.
+#[derive(Debug)]
+pub(crate) struct Live {
+    stop: watch::Sender<bool>,
+    task: JoinHandle<()>,
+}
+
+impl Live {
+    /// Begins to show what `glance` gives.
+    pub(crate) fn start(facts: LiveFacts, glance: impl Fn() -> Glance + Send + 'static) -> Self {
+        let (stop, stopped) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            match terminal() {
+                Some(terminal) => draw(terminal, facts, glance, stopped).await,
+                None => print_lines(facts, glance, stopped).await,
+            }
+        });
+        Self { stop, task }
+    }
+
+    /// Ends it and cleans up.
+    pub(crate) async fn end(self) {
+        self.stop.send_replace(true);
+        // A view that broke is no reason to lose the run.
+        let _ = self.task.await;
+    }
+}
+
+/// A few rows of the terminal below the cursor; nothing when there is no terminal, or it does not say where its cursor
+/// is.
+fn terminal() -> Option<Terminal<CrosstermBackend<Stderr>>> {
+    if !stderr().is_terminal() || !std::io::stdin().is_terminal() {
+        return None;
+    }
+    let options = TerminalOptions {
+        viewport: Viewport::Inline(VIEW_ROWS),
+    };
+    Terminal::with_options(CrosstermBackend::new(stderr()), options).ok()
+}
+
+async fn draw(
+    mut terminal: Terminal<CrosstermBackend<Stderr>>,
+    facts: LiveFacts,
+    glance: impl Fn() -> Glance,
+    mut stopped: watch::Receiver<bool>,
+) {
+    let mut view = View::new(facts);
+    let mut ticks = interval(VIEW_EVERY);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    // The first tick comes at once, before there is anything to show.
-    ticks.tick().await;
     loop {
-        ticks.tick().await;
-        let now = recorder.glance();
-        let text = line(&now);
-        if is_terminal {
-            bar.set_position(now.sent.min(expected_swipes));
-            bar.set_message(text);
-        } else {
-            eprintln!("sent {}/{expected_swipes}  {text}", now.sent);
+        tokio::select! {
+            now = ticks.tick() => {
+                view.look(glance(), now);
+                if terminal.draw(|frame| view.draw(frame)).is_err() {
+                    break;
+                }
+            }
+            _ = stopped.wait_for(|stopping| *stopping) => break,
+        }
+    }
+    // The table follows where the view was.
+    let _ = terminal.clear();
+    let _ = terminal.show_cursor();
+}
+
+async fn print_lines(facts: LiveFacts, glance: impl Fn() -> Glance, mut stopped: watch::Receiver<bool>) {
+    let mut ticks = interval(LINE_EVERY);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let started = Instant::now();
+    loop {
+        tokio::select! {
+            now = ticks.tick() => {
+                let seconds = now.saturating_duration_since(started).as_secs();
+                // The first tick comes at once, before there is anything to show.
+                if seconds > 0 {
+                    eprintln!("{seconds:>4} s  {}", line(&glance(), facts.expected));
+                }
+            }
+            _ = stopped.wait_for(|stopping| *stopping) => return,
         }
     }
 }
 
-/// A progress bar that is invisible where there is no terminal.
-pub(crate) fn bar(total: u64, is_terminal: bool) -> ProgressBar {
-    let target = if is_terminal {
-        ProgressDrawTarget::stderr()
-    } else {
-        ProgressDrawTarget::hidden()
-    };
-    let style = ProgressStyle::with_template("{elapsed:>4} [{bar:30}] {pos}/{len} {msg}");
-    ProgressBar::with_draw_target(Some(total), target)
-        .with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()))
-}
-
-fn line(now: &Glance) -> String {
-    let like_rate = if now.shown > 0 {
-        100.0 * now.likes as f64 / now.shown as f64
-    } else {
-        0.0
-    };
+fn line(now: &Glance, expected: u64) -> String {
     format!(
-        "p50 {:.2} ms  p99 {:.2} ms  feeds {}  likes {like_rate:.1} %  dropped {}  errors {}  repeats {}",
+        "sent {}/{expected}  p50 {:.2} ms  p99 {:.2} ms  feeds {}  likes {:.1} %  dropped {}  errors {}  repeats {}",
+        now.sent,
         now.p50_us as f64 / 1e3,
         now.p99_us as f64 / 1e3,
         now.feeds,
+        like_percent(now),
         now.dropped,
         now.errors,
         now.repeats
     )
+}
+
+/// Likes per 100 items shown.
+pub(crate) fn like_percent(now: &Glance) -> f64 {
+    if now.shown == 0 {
+        return 0.0;
+    }
+    100.0 * now.likes as f64 / now.shown as f64
 }

@@ -4,13 +4,15 @@ mod arguments;
 mod fill;
 mod floor;
 mod live;
+mod prepare;
 mod run;
+mod view;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use clap::Parser;
-use swipeline_loadtest::report::{Report, compare, render_comparison};
+use swipeline_loadtest::report::{Report, compare, render_comparison, schema_text};
 
 use arguments::{Cli, Command, CompareArgs};
 
@@ -34,6 +36,10 @@ pub(crate) fn main() -> ExitCode {
         Command::Floor(args) => block_on(Box::pin(floor::floor(args))),
         Command::FloorServer(args) => floor::serve(&args),
         Command::Compare(args) => compare_files(&args),
+        Command::Schema => {
+            print!("{}", schema_text());
+            Ok(Verdict::Ok)
+        }
     };
     match verdict {
         Ok(Verdict::Ok) => ExitCode::SUCCESS,

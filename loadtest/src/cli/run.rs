@@ -4,22 +4,22 @@ use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
-use swipeline_loadtest::behaviour::{ViewerConfig, category_names};
-use swipeline_loadtest::client::record::{Counter, Recorder};
-use swipeline_loadtest::client::{ClientConfig, Connector, Endpoint, TcpConnector, Yardstick};
+use parking_lot::Mutex;
+use swipeline_loadtest::client::Endpoint;
+use swipeline_loadtest::client::record::{Glance, Recorder};
+use swipeline_loadtest::process;
 use swipeline_loadtest::report::{
-    BuildInput, REPORT_HTML, REPORT_JSON, Report, Settings, build, compare, render_comparison, render_table,
+    BuildInput, REPORT_HTML, REPORT_JSON, Report, build, compare, render_comparison, render_table,
 };
-use swipeline_loadtest::run::{
-    self, RandomSource, RunConfig, RunOutcome, ServerFacts, ServerUsage, UsageSample, check_server, keep_popular_fresh,
-    random_sample,
-};
-use swipeline_models::wire::ItemDto;
+use swipeline_loadtest::run::{self, RunOutcome, RunParts, Scenario, keep_popular_fresh};
+use swipeline_loadtest::spread::{SpreadConfig, Words, run_spread};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
 use super::arguments::RunArgs;
-use super::{Verdict, live, use_colours};
+use super::live::{Live, LiveFacts};
+use super::prepare::{Prepared, floor_us, prepare, settings};
+use super::{Verdict, use_colours};
 
 /// Said of a target that is not this machine.
 pub(crate) const REMOTE_REFUSED: &str =
@@ -28,24 +28,16 @@ pub(crate) const REMOTE_REFUSED: &str =
 const INTERVAL: Duration = Duration::from_secs(1);
 /// A run has at least about so many points.
 const POINTS_MIN: u32 = 20;
-/// The port of the metrics page of a server with default settings.
-const ADMIN_PORT_DEFAULT: u16 = 8081;
-/// So many of the built-in categories have to be known to the server for tastes to be about them.
-const KNOWN_CATEGORIES_MIN: usize = 2;
+/// Files that a process has open besides its sockets.
+const OTHER_FILES: u64 = 64;
 
 pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Verdict> {
-    let endpoint = match Endpoint::parse(&args.url) {
-        Ok(endpoint) if endpoint.is_loopback() || args.allow_remote => endpoint,
-        Ok(endpoint) => return Ok(Verdict::WrongUsage(format!("{} {REMOTE_REFUSED}", endpoint.host))),
-        Err(error) => return Ok(Verdict::WrongUsage(error.to_string())),
+    let endpoint = match target(&args) {
+        Ok(endpoint) => endpoint,
+        Err(message) => return Ok(Verdict::WrongUsage(message)),
     };
     // Read before the run: a wrong file must not cost half an hour.
     let baseline = args.baseline.as_deref().map(Report::read).transpose()?;
-    let mut client = ClientConfig::new(endpoint.clone(), args.proto);
-    client.in_flight_max = usize::from(args.in_flight);
-    client.answer_timeout = args.timeout;
-    client.feed_n = args.feed_items.map(usize::from);
-    client.shift_share = args.shift_share;
     let started_at = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .context("the clock is before 1970")?;
@@ -53,58 +45,27 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Verdict> {
         .user_prefix
         .clone()
         .unwrap_or_else(|| format!("lt-{}-", started_at.as_secs()));
-    let connector: Arc<dyn Connector> = Arc::new(TcpConnector::new(endpoint.clone()));
-    let facts = check_server(&client, &connector, &format!("{user_prefix}probe")).await?;
-
-    let http = reqwest::Client::new();
-    let sample = random_sample(&http, &endpoint.rest_root()).await;
-    let categories = categories(&facts, sample.as_deref());
-    let (yardstick, random_source) = match sample {
-        Some(items) => (Yardstick::with_random(items), RandomSource::Latest),
-        None => (Yardstick::from_feeds(args.seed), RandomSource::Feeds),
+    let prepared = Box::pin(prepare(&args, &endpoint, user_prefix)).await?;
+    if args.worker.is_some() {
+        return Box::pin(work(prepared)).await;
+    }
+    let with_floor = !args.no_floor && endpoint.is_loopback() && prepared.probe.look().await.is_some();
+    let random_source = prepared.random_source;
+    let settings = settings(&args, prepared.config.hit_item.clone());
+    let before = echo(with_floor, &args).await;
+    let outcome = Box::pin(measured_run(&args, prepared)).await?;
+    let after = if before.is_some() {
+        echo(with_floor, &args).await
+    } else {
+        None
     };
-    let yardstick = Arc::new(yardstick);
-    let config = RunConfig {
-        client,
-        sessions: args.sessions as usize,
-        rate: args.rate,
-        duration: args.duration,
-        arrivals: args.arrivals,
-        scenario: args.scenario,
-        seed: args.seed,
-        user_prefix,
-        viewers: ViewerConfig {
-            categories,
-            ..ViewerConfig::default()
-        },
-        clock_of_runtime: false,
-    };
-    let metrics_url = args.metrics_url.clone().unwrap_or_else(|| {
-        format!(
-            "{}/metrics",
-            Endpoint {
-                port: ADMIN_PORT_DEFAULT,
-                ..endpoint.clone()
-            }
-            .rest_root()
-        )
-    });
-    let (outcome, server) = Box::pin(measured_run(
-        config,
-        connector,
-        Arc::clone(&yardstick),
-        &http,
-        &metrics_url,
-        &endpoint.rest_root(),
-    ))
-    .await;
-    if args.metrics_url.is_some() && server == ServerUsage::default() {
-        eprintln!("warning: no CPU or memory found at {metrics_url}");
+    if (args.metrics_url.is_some() || args.server_pid.is_some()) && outcome.server.cpu_s.is_none() {
+        eprintln!("warning: the server's CPU time is not known (no such metric or process, or it was restarted)");
     }
     let report = build(BuildInput {
-        settings: settings(&args),
+        settings,
         outcome: &outcome,
-        server,
+        floor_us: before.zip(after),
         started_at: i64::try_from(started_at.as_millis()).unwrap_or(i64::MAX),
         random_source: Some(random_source),
         shift_share: args.shift_share,
@@ -113,23 +74,81 @@ pub(crate) async fn run(args: RunArgs) -> anyhow::Result<Verdict> {
     conclude(&args, &report, baseline.as_ref())
 }
 
+/// Checks what the arguments alone can tell.
+fn target(args: &RunArgs) -> Result<Endpoint, String> {
+    let endpoint = Endpoint::parse(&args.url).map_err(|error| error.to_string())?;
+    if !endpoint.is_loopback() && !args.allow_remote {
+        return Err(format!("{} {REMOTE_REFUSED}", endpoint.host));
+    }
+    let per_process = u64::from(args.sessions).div_ceil(u64::from(args.processes));
+    let sockets = if args.scenario == Scenario::OneShot {
+        u64::from(args.connections)
+    } else {
+        per_process
+    };
+    match process::open_files_max() {
+        Some(limit) if sockets + OTHER_FILES > limit => Err(format!(
+            "{sockets} sockets in one process, but it may open {limit} files: raise `ulimit -n` or use --processes"
+        )),
+        _ => Ok(endpoint),
+    }
+}
+
+async fn echo(wanted: bool, args: &RunArgs) -> Option<f64> {
+    if wanted && args.scenario != Scenario::OneShot && args.rate > 0.0 {
+        Box::pin(floor_us(args)).await
+    } else {
+        None
+    }
+}
+
+/// One process of a spread run.
+async fn work(prepared: Prepared) -> anyhow::Result<Verdict> {
+    let interval = INTERVAL.min(prepared.config.duration / POINTS_MIN);
+    let recorder = Arc::new(Recorder::new(Instant::now(), interval));
+    let (words, begin) = Words::start(&recorder);
+    tokio::spawn(keep_popular_fresh(
+        prepared.outside.http.clone(),
+        prepared.outside.rest_root.clone(),
+        Arc::clone(&prepared.yardstick),
+    ));
+    let parts = RunParts {
+        yardstick: Some(Arc::clone(&prepared.yardstick)),
+        gate: Some(begin.gate),
+        ..RunParts::new(Arc::clone(&prepared.connector), recorder, begin.stop)
+    };
+    let outcome = Box::pin(run::run(prepared.config, parts)).await;
+    words.finish(&outcome);
+    Ok(Verdict::Ok)
+}
+
 /// The run with everything that goes on beside it.
-async fn measured_run(
-    config: RunConfig,
-    connector: Arc<dyn Connector>,
-    yardstick: Arc<Yardstick>,
-    http: &reqwest::Client,
-    metrics_url: &str,
-    rest_root: &str,
-) -> (RunOutcome, ServerUsage) {
+async fn measured_run(args: &RunArgs, prepared: Prepared) -> anyhow::Result<RunOutcome> {
+    let config = prepared.config;
     let interval = INTERVAL.min(config.duration / POINTS_MIN);
     let recorder = Arc::new(Recorder::new(Instant::now(), interval));
-    let expected = config.scenario.plan(config.rate, config.duration).profile.total() as u64;
-    let view = tokio::spawn(live::show(Arc::clone(&recorder), expected));
+    let glances: Arc<Mutex<Vec<Glance>>> = Arc::default();
+    let facts = LiveFacts {
+        title: format!(
+            "{}: {} sessions, {} a second",
+            config.scenario, config.sessions, config.rate
+        ),
+        expected: config.scenario.plan(config.rate, config.duration).profile.total() as u64,
+        duration: config.duration,
+    };
+    let (look_at, sum_of) = (Arc::clone(&recorder), Arc::clone(&glances));
+    let live = Live::start(facts, move || {
+        let children = sum_of.lock();
+        children
+            .iter()
+            .copied()
+            .reduce(Glance::together)
+            .unwrap_or_else(|| look_at.glance())
+    });
     let popular = tokio::spawn(keep_popular_fresh(
-        http.clone(),
-        rest_root.to_owned(),
-        Arc::clone(&yardstick),
+        prepared.outside.http.clone(),
+        prepared.outside.rest_root.clone(),
+        Arc::clone(&prepared.yardstick),
     ));
     let (stop, stopped) = watch::channel(false);
     let interrupt = tokio::spawn(async move {
@@ -140,56 +159,42 @@ async fn measured_run(
         // Dropping the sender would stop the run too.
         std::future::pending::<()>().await;
     });
-    let before = UsageSample::take(http, metrics_url).await;
-    let outcome = Box::pin(run::run(
-        config,
-        connector,
-        Arc::clone(&recorder),
-        Some(yardstick),
-        stopped,
-    ))
-    .await;
-    let after = UsageSample::take(http, metrics_url).await;
-    [view.abort_handle(), popular.abort_handle(), interrupt.abort_handle()]
-        .iter()
-        .for_each(tokio::task::AbortHandle::abort);
-    let usage = match (before, after) {
-        (Some(before), Some(after)) => ServerUsage::between(before, after, outcome.measured.count(Counter::Sent)),
-        _ => ServerUsage::default(),
+    let parts = RunParts {
+        yardstick: Some(prepared.yardstick),
+        outside: Some(prepared.outside),
+        probe: Some(prepared.probe),
+        ..RunParts::new(prepared.connector, Arc::clone(&recorder), stopped)
     };
-    (outcome, usage)
-}
-
-/// Tastes are about the generated categories if the server knows them, otherwise about those that it has.
-fn categories(facts: &ServerFacts, sample: Option<&[Arc<ItemDto>]>) -> Vec<String> {
-    let sampled = sample
-        .into_iter()
-        .flatten()
-        .flat_map(|item| item.categories.clone().unwrap_or_default());
-    let mut found: Vec<String> = facts.categories.iter().cloned().chain(sampled).collect();
-    found.sort_unstable();
-    found.dedup();
-    let built_in = category_names();
-    let known = found.iter().filter(|name| built_in.contains(name)).count();
-    if known >= KNOWN_CATEGORIES_MIN || found.is_empty() {
-        built_in
+    let outcome = if args.processes > 1 {
+        let spread = spread(args, config.hit_item.as_deref(), &config.user_prefix)?;
+        Box::pin(run_spread(spread, config, parts, glances))
+            .await
+            .map_err(Into::into)
     } else {
-        found
-    }
+        Ok(Box::pin(run::run(config, parts)).await)
+    };
+    popular.abort();
+    interrupt.abort();
+    live.end().await;
+    outcome
 }
 
-fn settings(args: &RunArgs) -> Settings {
-    Settings {
-        url: args.url.clone(),
-        proto: args.proto,
-        sessions: args.sessions as usize,
-        rate: args.rate,
-        duration_s: args.duration.as_secs_f64(),
-        arrivals: args.arrivals,
-        scenario: args.scenario,
-        seed: args.seed,
-        in_flight_max: usize::from(args.in_flight),
-    }
+/// The arguments of the other processes: those of this one, and which part is theirs.
+fn spread(args: &RunArgs, hit_item: Option<&str>, user_prefix: &str) -> anyhow::Result<SpreadConfig> {
+    let own: Vec<String> = std::env::args().skip(1).collect();
+    let arguments = (0..args.processes).map(|worker| {
+        let mut arguments = own.clone();
+        arguments.extend([format!("--worker={worker}")]);
+        if args.user_prefix.is_none() {
+            arguments.push(format!("--user-prefix={user_prefix}"));
+        }
+        arguments.extend(hit_item.map(|item| format!("--hit-item={item}")));
+        arguments
+    });
+    Ok(SpreadConfig {
+        program: std::env::current_exe()?,
+        arguments: arguments.collect(),
+    })
 }
 
 /// Prints the table, writes the files, compares, and says what it comes to.

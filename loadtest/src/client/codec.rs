@@ -7,6 +7,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use bytes::Bytes;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use swipeline_models::wire::{
     ClientFrame, FeedMode, ItemDto, MessageId, Rejection, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK,
@@ -19,7 +20,7 @@ const DEPTH_MAX: usize = 16;
 const MESSAGES_PER_FRAME_MAX: usize = 1_024;
 
 /// How messages are written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Proto {
     /// Text frames of JSON.

@@ -6,16 +6,20 @@
 use std::fmt;
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 use tokio::time::{Instant, timeout};
+use tokio_tungstenite::tungstenite::Error as SocketError;
 use tokio_tungstenite::tungstenite::client::IntoClientRequest;
-use tokio_tungstenite::tungstenite::http::HeaderValue;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::http::header::SEC_WEBSOCKET_PROTOCOL;
+use tokio_tungstenite::tungstenite::http::{HeaderValue, StatusCode};
 use tokio_tungstenite::tungstenite::protocol::WebSocketConfig;
 use tokio_tungstenite::{WebSocketStream, client_async_with_config};
 
@@ -46,23 +50,57 @@ pub trait Connector: Send + Sync {
 }
 
 /// Opens TCP connections.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct TcpConnector {
     endpoint: Endpoint,
+    /// Source addresses, in turn; the system chooses when there are none.
+    sources: Vec<IpAddr>,
+    next_source: AtomicUsize,
 }
 
 impl TcpConnector {
     /// Opens connections to this address.
     #[must_use]
     pub fn new(endpoint: Endpoint) -> Self {
-        Self { endpoint }
+        Self {
+            endpoint,
+            sources: Vec::new(),
+            next_source: AtomicUsize::new(0),
+        }
+    }
+
+    /// The same from these source addresses in turn: each has about 28 000 ports of its own.
+    #[must_use]
+    pub fn from_sources(self, sources: Vec<IpAddr>) -> Self {
+        Self { sources, ..self }
+    }
+
+    async fn open(&self) -> io::Result<TcpStream> {
+        let target = (self.endpoint.host.as_str(), self.endpoint.port);
+        if self.sources.is_empty() {
+            return TcpStream::connect(target).await;
+        }
+        let source = self.sources[self.next_source.fetch_add(1, Ordering::Relaxed) % self.sources.len()];
+        let mut targets = tokio::net::lookup_host(target).await?;
+        let target = targets
+            .find(|target| target.is_ipv4() == source.is_ipv4())
+            .ok_or_else(|| {
+                io::Error::other(format!("{} has no address of the kind of {source}", self.endpoint.host))
+            })?;
+        let socket = if source.is_ipv4() {
+            TcpSocket::new_v4()?
+        } else {
+            TcpSocket::new_v6()?
+        };
+        socket.bind(SocketAddr::new(source, 0))?;
+        socket.connect(target).await
     }
 }
 
 impl Connector for TcpConnector {
     fn connect(&self) -> ConnectFuture<'_> {
         Box::pin(async move {
-            let stream = TcpStream::connect((self.endpoint.host.as_str(), self.endpoint.port)).await?;
+            let stream = self.open().await?;
             // Swipes are small and must not wait for each other.
             stream.set_nodelay(true)?;
             Ok(Box::new(stream) as BoxedTransport)
@@ -98,6 +136,9 @@ pub enum OpenError {
     /// Somebody listens but does not agree to the upgrade.
     #[error("the upgrade to a WebSocket failed: {0}")]
     Handshake(String),
+    /// It says that it cannot serve now (503).
+    #[error("the server is not ready (503)")]
+    Unavailable,
     /// It took too long.
     #[error("no answer within {} s", CONNECT_TIMEOUT.as_secs())]
     Timeout,
@@ -110,8 +151,26 @@ impl OpenError {
         match self {
             OpenError::Connect(_) => "connect",
             OpenError::Handshake(_) => "handshake",
+            OpenError::Unavailable => "unavailable",
             OpenError::Timeout => "connect_timeout",
         }
+    }
+
+    /// Whether a server that is being restarted answers like this.
+    pub(crate) fn is_restart(&self) -> bool {
+        matches!(self, OpenError::Connect(_) | OpenError::Unavailable)
+    }
+}
+
+#[allow(clippy::wildcard_enum_match_arm)] // everything else is said in its own words
+fn refusal(error: SocketError) -> OpenError {
+    match error {
+        SocketError::Http(reply) if reply.status() == StatusCode::SERVICE_UNAVAILABLE => OpenError::Unavailable,
+        SocketError::Io(error) => OpenError::Connect(error),
+        SocketError::Protocol(ProtocolError::HandshakeIncomplete) => {
+            OpenError::Connect(io::ErrorKind::ConnectionReset.into())
+        }
+        other => OpenError::Handshake(other.to_string()),
     }
 }
 
@@ -139,7 +198,7 @@ pub(crate) async fn open(
             .max_frame_size(Some(MESSAGE_BYTES_MAX));
         let (stream, _response) = client_async_with_config(request, transport, Some(config))
             .await
-            .map_err(|error| OpenError::Handshake(error.to_string()))?;
+            .map_err(refusal)?;
         Ok::<_, OpenError>(stream)
     };
     let stream = timeout(CONNECT_TIMEOUT, Box::pin(handshake))

@@ -3,6 +3,7 @@
 //! Owns the meaning of ends. Must not decide what follows from them (that is `session`).
 
 use tokio::time::Instant;
+use tokio_tungstenite::tungstenite::error::ProtocolError;
 use tokio_tungstenite::tungstenite::{Error as SocketError, Message};
 
 use super::record::Recorder;
@@ -74,6 +75,10 @@ pub(super) fn end_of(message: Option<Result<Message, SocketError>>) -> Result<Me
     match message {
         Some(Ok(Message::Close(frame))) => Err(End::Closed(frame.map_or(1005, |frame| u16::from(frame.code)))),
         Some(Ok(message)) => Ok(message),
+        // A killed server says nothing, which is no breach of the protocol.
+        Some(Err(SocketError::Protocol(ProtocolError::ResetWithoutClosingHandshake))) => {
+            Err(End::Broken("socket_lost"))
+        }
         Some(Err(SocketError::Protocol(_))) => Err(End::Broken("protocol")),
         Some(Err(SocketError::Capacity(_))) => Err(End::Broken("frame_too_large")),
         Some(Err(_)) => Err(End::Broken("socket_lost")),

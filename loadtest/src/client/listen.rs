@@ -144,6 +144,7 @@ impl ViewerTask {
         if let (Some(yardstick), Some(card)) = (&self.shared.yardstick, cards.get(seq as usize % cards.len().max(1))) {
             yardstick.offer(&card.item);
         }
+        self.note_hit(&cards, now);
         let outcome = self
             .queue
             .take_feed(frame.mode.unwrap_or(FeedMode::Append), cards, self.ledger.proven());
@@ -195,6 +196,22 @@ impl ViewerTask {
                 swipes_after: swipes,
             });
             self.shift_reported = true;
+        }
+    }
+
+    /// Whether this feed holds the item that becomes a hit, before and since.
+    fn note_hit(&self, cards: &[Card], now: Instant) {
+        let Some(hit) = &self.shared.hit else { return };
+        let recorder = &self.shared.recorder;
+        let is_in = cards.iter().any(|card| card.item.id == hit.item_id);
+        let (feeds, with) = match hit.begun() {
+            None => (Counter::FeedsBeforeHit, Counter::HitBefore),
+            Some(_) => (Counter::FeedsSinceHit, Counter::HitSince),
+        };
+        recorder.add(feeds, 1);
+        recorder.add(with, u64::from(is_in));
+        if let Some(begun) = hit.begun().filter(|_| is_in && hit.is_first()) {
+            recorder.latency(Metric::HitToFeed, now.saturating_duration_since(begun), now);
         }
     }
 

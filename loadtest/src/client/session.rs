@@ -24,6 +24,8 @@ use crate::behaviour::{Reaction, Viewer, ViewerConfig, seeded};
 /// The first pause before connecting again; doubles up to the last.
 const BACKOFF_MIN: Duration = Duration::from_millis(100);
 const BACKOFF_MAX: Duration = Duration::from_secs(5);
+/// How long a server that said it would be back may be away.
+const RESTART_MAX: Duration = Duration::from_secs(60);
 /// The loop wakes at least so often.
 const IDLE_WAKE: Duration = Duration::from_secs(30);
 /// The shortest time that a viewer looks at an item.
@@ -71,6 +73,8 @@ pub struct ViewerTask {
     pub(super) away_until: Option<Instant>,
     /// When everybody has to stop: the last moment for what is under way.
     stop_by: Option<Instant>,
+    /// Until when a server that said it would be back may refuse to be connected to.
+    back_by: Option<Instant>,
 }
 
 impl ViewerTask {
@@ -109,6 +113,7 @@ impl ViewerTask {
             is_away: false,
             away_until: None,
             stop_by: None,
+            back_by: None,
         }
     }
 
@@ -121,7 +126,11 @@ impl ViewerTask {
             let config = &shared.config;
             match open(&shared.connector, &config.endpoint, config.proto, &self.user_id).await {
                 Err(error) => {
-                    shared.recorder.error(error.code());
+                    if error.is_restart() && self.back_by.is_some_and(|by| Instant::now() < by) {
+                        shared.recorder.add(Counter::RefusedInRestart, 1);
+                    } else {
+                        shared.recorder.error(error.code());
+                    }
                     // From here on it is the server that keeps the viewer away.
                     self.is_away = false;
                     self.pause(backoff).await;
@@ -130,6 +139,9 @@ impl ViewerTask {
                 Ok(socket) => {
                     let end = Box::pin(self.live(socket, lost_at)).await;
                     lost_at = Some(Instant::now());
+                    // A server that says goodbye like this will be back, and may be away for a while.
+                    let says_back = matches!(end, End::Closed(1001 | 4000..=4499));
+                    self.back_by = says_back.then(|| Instant::now() + RESTART_MAX);
                     match end {
                         End::Stopped => break,
                         End::Left => {

@@ -3,8 +3,8 @@
 //! Owns settings and the signals to all viewers. Must not own a viewer's state.
 
 use std::fmt;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use swipeline_models::time::TimestampMs;
@@ -64,6 +64,42 @@ pub struct Traits {
     pub new_user_per_session: bool,
 }
 
+/// An item that becomes a hit: from then on nearly everybody who is shown it likes it.
+#[derive(Debug)]
+pub struct Hit {
+    /// Which.
+    pub item_id: String,
+    begun: OnceLock<Instant>,
+    in_a_feed: AtomicBool,
+}
+
+impl Hit {
+    /// Not a hit yet.
+    #[must_use]
+    pub fn new(item_id: String) -> Self {
+        Self {
+            item_id,
+            begun: OnceLock::new(),
+            in_a_feed: AtomicBool::new(false),
+        }
+    }
+
+    /// It begins.
+    pub(crate) fn begin(&self, now: Instant) {
+        self.begun.get_or_init(|| now);
+    }
+
+    /// Since when it is one.
+    pub(crate) fn begun(&self) -> Option<Instant> {
+        self.begun.get().copied()
+    }
+
+    /// Whether this is the first feed that holds it since.
+    pub(crate) fn is_first(&self) -> bool {
+        !self.in_a_feed.swap(true, Ordering::AcqRel)
+    }
+}
+
 /// A signal to all viewers.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Control {
@@ -83,6 +119,8 @@ pub struct Shared {
     pub recorder: Arc<Recorder>,
     /// What to compare feeds with; nothing when absent.
     pub yardstick: Option<Arc<Yardstick>>,
+    /// The item that becomes a hit; none in most runs.
+    pub hit: Option<Hit>,
     ready_count: AtomicUsize,
     ready: Notify,
 }
@@ -110,9 +148,16 @@ impl Shared {
             connector,
             recorder,
             yardstick,
+            hit: None,
             ready_count: AtomicUsize::new(0),
             ready: Notify::new(),
         }
+    }
+
+    /// The same with an item that becomes a hit.
+    #[must_use]
+    pub fn with_hit(self, hit: Option<Hit>) -> Self {
+        Self { hit, ..self }
     }
 
     /// A viewer has its first feed.

@@ -178,7 +178,13 @@ impl ViewerTask {
         point.shown = 1;
         point.expected = self.viewer.like_probability(&item, wall);
         let swipes = self.viewer.swipes();
-        let reaction = self.viewer.react(&item, &mut self.rng, wall);
+        let hit = self.shared.hit.as_ref();
+        let is_hit = hit.is_some_and(|hit| hit.begun().is_some() && hit.item_id == item.id);
+        let reaction = if is_hit {
+            self.viewer.react_to_hit(&item, &mut self.rng)
+        } else {
+            self.viewer.react(&item, &mut self.rng, wall)
+        };
         point.liked = u64::from(reaction.signals.contains(&Signal::Like));
         let recorder = &self.shared.recorder;
         recorder.learning(point, swipes, now);

@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures_util::{SinkExt, StreamExt};
 use hdrhistogram::Histogram;
 use tokio::task::JoinSet;
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 
 use super::frames::{FloorFrames, floor_frames};
 use crate::client::record::empty_histogram;
@@ -36,6 +36,10 @@ pub struct FloorConfig {
     pub duration: Duration,
     /// The echo's threads.
     pub workers: usize,
+    /// Swipes per second of all sockets together, evenly spread; as fast as they are answered when absent. A server that
+    /// is woken for every swipe spends more on each than one that is never idle, so a run at some rate is compared with
+    /// the echo at that rate.
+    pub rate: Option<f64>,
 }
 
 /// What came out.
@@ -112,13 +116,17 @@ pub async fn measure(config: &FloorConfig) -> Result<FloorRun, FloorError> {
     }
 
     let pid = echo.child.id();
-    let server_before = process::cpu_time(pid).ok_or(FloorError::NoCpuTime)?;
+    let server_before = process::cpu_time_of_threads(pid).ok_or(FloorError::NoCpuTime)?;
     let client_before = process::own_cpu_time().ok_or(FloorError::NoCpuTime)?;
     let start = Instant::now();
     let end = start + config.duration;
     let mut tasks = JoinSet::new();
-    for socket in sockets {
-        tasks.spawn(Box::pin(swipe_until(socket, frames.clone(), end)));
+    let count = sockets.len();
+    for (place, socket) in sockets.into_iter().enumerate() {
+        let rate = config.rate.filter(|rate| *rate > 0.0);
+        let every = rate.map(|rate| Duration::from_secs_f64(count as f64 / rate));
+        let first = start + every.map_or(Duration::ZERO, |every| every.mul_f64(place as f64 / count as f64));
+        tasks.spawn(Box::pin(swipe_until(socket, frames.clone(), first, every, end)));
     }
     let mut histogram = empty_histogram();
     while let Some(joined) = tasks.join_next().await {
@@ -128,7 +136,7 @@ pub async fn measure(config: &FloorConfig) -> Result<FloorRun, FloorError> {
             .map_err(|error| FloorError::Child(std::io::Error::other(format!("{error:?}"))))?;
     }
     let seconds = start.elapsed().as_secs_f64();
-    let server_cpu = process::cpu_time(pid)
+    let server_cpu = process::cpu_time_of_threads(pid)
         .ok_or(FloorError::NoCpuTime)?
         .saturating_sub(server_before);
     let client_cpu = process::own_cpu_time()
@@ -172,10 +180,17 @@ fn start_echo(config: &FloorConfig) -> Result<(Echo, u16), FloorError> {
 async fn swipe_until(
     mut socket: tokio_tungstenite::WebSocketStream<crate::client::BoxedTransport>,
     frames: FloorFrames,
+    first: Instant,
+    every: Option<Duration>,
     end: Instant,
 ) -> Histogram<u64> {
     let mut histogram = empty_histogram();
+    let mut due = first;
     loop {
+        if let Some(every) = every {
+            sleep_until(due.min(end)).await;
+            due += every;
+        }
         let sent = Instant::now();
         if sent >= end || socket.send(frames.swipe.clone()).await.is_err() {
             return histogram;

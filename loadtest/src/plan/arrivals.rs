@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::profile::RateProfile;
@@ -17,7 +18,7 @@ use crate::behaviour::{exponential, seeded};
 const BURST_LEN: u32 = 25;
 
 /// How swipes follow each other.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrivals {
     /// Independent of each other: gaps are exponential. What many people together do.
@@ -71,7 +72,13 @@ pub struct Plan {
     count: f64,
     place_in_burst: u32,
     next_session: usize,
+    day_mix: bool,
 }
+
+/// The hours at which the three kinds of viewers are most active.
+const PEAK_HOURS: [f64; 3] = [8.0, 14.0, 21.5];
+/// How active a viewer is at its worst hour, against a mean of 1.
+const ACTIVITY_MIN: f64 = 0.1;
 
 impl Plan {
     /// A plan for so many viewers.
@@ -86,7 +93,45 @@ impl Plan {
             count: 0.0,
             place_in_burst: 0,
             next_session: 0,
+            day_mix: false,
         }
+    }
+
+    /// The same with the run as one day: every third viewer is active early, at noon or late. Uniform arrivals go round
+    /// all viewers and know no hours.
+    #[must_use]
+    pub fn with_day_mix(self, day_mix: bool) -> Self {
+        Self { day_mix, ..self }
+    }
+
+    /// How many swipes are planned until this instant, whether they were drawn or not.
+    #[must_use]
+    pub fn count_until(&self, at: Duration) -> u64 {
+        self.profile.count_until(at.as_secs_f64()) as u64
+    }
+
+    /// Whose swipe it is at this second.
+    fn draw_session(&mut self, at_s: f64) -> usize {
+        let kinds = PEAK_HOURS.len();
+        if !self.day_mix || self.sessions < kinds {
+            return self.rng.random_range(0..self.sessions);
+        }
+        let hour = 24.0 * at_s / self.profile.end_s().max(1e-9);
+        let activity = PEAK_HOURS.map(|peak| {
+            let wave = ((hour - peak) / 24.0 * std::f64::consts::TAU).cos();
+            1.0 + (1.0 - ACTIVITY_MIN) * wave
+        });
+        let mut mark = self.rng.random::<f64>() * activity.iter().sum::<f64>();
+        let kind = activity
+            .iter()
+            .position(|share| {
+                mark -= share;
+                mark < 0.0
+            })
+            .unwrap_or(kinds - 1);
+        // Kind k has the viewers k, k + 3, k + 6, ...
+        let members = (self.sessions - kind).div_ceil(kinds);
+        kind + kinds * self.rng.random_range(0..members)
     }
 }
 
@@ -104,13 +149,14 @@ impl Iterator for Plan {
                 self.place_in_burst = (self.place_in_burst + 1) % BURST_LEN;
             }
         }
-        let at = Duration::from_secs_f64(self.profile.instant_of(self.count)?);
+        let at_s = self.profile.instant_of(self.count)?;
+        let at = Duration::from_secs_f64(at_s);
         let session = if self.arrivals == Arrivals::Uniform {
             let session = self.next_session;
             self.next_session = (session + 1) % self.sessions;
             session
         } else {
-            self.rng.random_range(0..self.sessions)
+            self.draw_session(at_s)
         };
         Some(PlannedSwipe { at, session })
     }
@@ -135,6 +181,24 @@ mod tests {
             let of_one = swipes.iter().filter(|swipe| swipe.session == 7).count();
             assert!((380..=620).contains(&of_one), "{arrivals}: {of_one}");
         }
+    }
+
+    #[test]
+    fn other_viewers_are_active_at_other_hours() {
+        let plan = Plan::new(Arrivals::Poisson, RateProfile::day(200.0, 240.0), 20, 11).with_day_mix(true);
+        let (mut early, mut late) = ([0_u32; 3], [0_u32; 3]);
+        for swipe in plan {
+            assert!(swipe.session < 20);
+            let hours = if swipe.at < Duration::from_secs(100) {
+                &mut early
+            } else {
+                &mut late
+            };
+            if swipe.at < Duration::from_secs(100) || swipe.at > Duration::from_secs(190) {
+                hours[swipe.session % 3] += 1;
+            }
+        }
+        assert!(early[0] > 2 * early[2] && late[2] > 2 * late[0], "{early:?} {late:?}");
     }
 
     #[test]

@@ -36,6 +36,17 @@ struct Dispatcher<'a> {
 }
 
 impl Dispatcher<'_> {
+    /// The clock is at the end of the run and the plan is not: what was due by then and was never handed over is the
+    /// tester's fault, and dropped.
+    fn give_up(&mut self, due: u64) {
+        let missed = due.saturating_sub(self.totals.planned);
+        self.totals.planned += missed;
+        self.totals.dropped += missed;
+        let now = Instant::now();
+        self.recorder.add_at(Counter::Planned, missed, now);
+        self.recorder.add_at(Counter::DroppedTester, missed, now);
+    }
+
     fn hand_over(&mut self, swipe: PlannedSwipe, planned: Instant) {
         let now = Instant::now();
         self.totals.planned += 1;
@@ -68,10 +79,16 @@ pub fn dispatch_in_thread(
         recorder,
         totals: DispatchTotals::default(),
     };
+    let whole = plan.clone();
     for swipe in plan {
         let planned = start + swipe.at;
         loop {
             if stop.load(Ordering::Acquire) {
+                let passed = Instant::now().saturating_duration_since(start);
+                // A dispatcher that keeps up has handed over what was due up to its last look at the clock.
+                if planned + STOP_CHECK_EVERY < start + passed {
+                    dispatcher.give_up(whole.count_until(passed));
+                }
                 return dispatcher.totals;
             }
             let wait = planned.saturating_duration_since(Instant::now());

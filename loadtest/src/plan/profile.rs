@@ -2,6 +2,13 @@
 //!
 //! Owns a course made of straight pieces and its inverse: at which instant a given number of swipes has been planned.
 
+/// How busy the hours of a day are, from midnight to midnight: little at four, a peak at noon, the highest at nine in the
+/// evening. Only the ratios count.
+const DAY_CURVE: [f64; 25] = [
+    0.9, 0.6, 0.4, 0.3, 0.25, 0.3, 0.45, 0.7, 0.85, 0.85, 0.9, 1.0, 1.15, 1.1, 1.0, 1.0, 1.05, 1.15, 1.3, 1.5, 1.7,
+    1.8, 1.6, 1.2, 0.9,
+];
+
 /// A straight piece of the course.
 #[derive(Debug, Clone, Copy, PartialEq)]
 struct Piece {
@@ -91,6 +98,36 @@ impl RateProfile {
         ])
     }
 
+    /// One day pressed into the duration; `rate` is its mean.
+    #[must_use]
+    pub fn day(rate: f64, duration_s: f64) -> Self {
+        let hours = DAY_CURVE.len() - 1;
+        let sum: f64 = DAY_CURVE.windows(2).map(|pair| f64::midpoint(pair[0], pair[1])).sum();
+        let scale = rate * hours as f64 / sum;
+        let points = DAY_CURVE.iter().enumerate();
+        let points: Vec<(f64, f64)> = points
+            .map(|(hour, height)| (duration_s * hour as f64 / hours as f64, scale * height))
+            .collect();
+        Self::through(&points)
+    }
+
+    /// How many swipes are planned until this second.
+    #[must_use]
+    pub fn count_until(&self, second: f64) -> f64 {
+        let piece = |piece: &Piece| {
+            let passed = (second.min(piece.end_s) - piece.start_s).max(0.0);
+            let slope = (piece.rate_end - piece.rate_start) / (piece.end_s - piece.start_s);
+            passed * (piece.rate_start + slope * passed / 2.0)
+        };
+        self.pieces.iter().map(piece).sum()
+    }
+
+    /// The last second of the course.
+    #[must_use]
+    pub fn end_s(&self) -> f64 {
+        self.pieces.last().map_or(0.0, |piece| piece.end_s)
+    }
+
     /// How many swipes the whole course plans.
     #[must_use]
     pub fn total(&self) -> f64 {
@@ -135,6 +172,9 @@ mod tests {
         let spike = RateProfile::spike(10.0, 100.0, 5.0);
         assert!((spike.total() - (900.0 + 500.0)).abs() < 1e-9);
         check(&spike, 450.0 + 250.0, Some(50.0));
+        let day = RateProfile::day(10.0, 240.0);
+        assert!((day.total() - 2_400.0).abs() < 1e-6);
+        assert!(day.count_until(50.0) < 0.12 * day.total(), "the night is quiet");
         check(&RateProfile::through(&[]), 0.0, None);
         check(&RateProfile::steady(0.0, 5.0), 0.0, None);
     }
@@ -148,6 +188,7 @@ mod tests {
             let mut count = 0.0;
             while let Some(at) = profile.instant_of(count) {
                 prop_assert!(at >= last && at <= points.len() as f64);
+                prop_assert!((profile.count_until(at) - count).abs() < 1e-6 * (1.0 + count));
                 last = at;
                 count += step;
             }

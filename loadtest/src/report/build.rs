@@ -8,15 +8,24 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 
 use super::{
-    LatencyReport, LearningReport, RatePoint, Report, SCHEMA, SeriesPoint, SeriesReport, Settings, SwipeReport,
-    TasteChangeReport, TesterReport, Threshold,
+    BytesReport, FloorReport, LatencyReport, LearningReport, RatePoint, Report, SCHEMA, SeriesPoint, SeriesReport,
+    Settings, SwipeReport, TasteChangeReport, TesterReport, Threshold,
 };
 use crate::client::record::{Counter, LearningPoint, Measurements, Metric, SWIPES_PER_POINT};
-use crate::run::{RandomSource, RunOutcome, ServerUsage};
+use crate::run::{RandomSource, RunOutcome};
 
 /// Percentiles of a spectrum; equal steps of nines.
 const SPECTRUM: [f64; 16] = [
     0.0, 10.0, 25.0, 50.0, 75.0, 90.0, 95.0, 97.5, 99.0, 99.5, 99.75, 99.9, 99.95, 99.99, 99.999, 100.0,
+];
+
+/// Latencies with a spectrum.
+const SPECTRA: [Metric; 5] = [
+    Metric::EventToFeed,
+    Metric::EventToFeedUncorrected,
+    Metric::EventToAck,
+    Metric::RestFeed,
+    Metric::RestFeedUncorrected,
 ];
 
 /// What a report is made of.
@@ -26,8 +35,8 @@ pub struct BuildInput<'a> {
     pub settings: Settings,
     /// What came out.
     pub outcome: &'a RunOutcome,
-    /// What the server says it cost.
-    pub server: ServerUsage,
+    /// What the echo cost per swipe before and after the plan, in microseconds.
+    pub floor_us: Option<(f64, f64)>,
     /// When the run began, in milliseconds since 1970-01-01 UTC.
     pub started_at: i64,
     /// Where the random yardstick came from.
@@ -47,8 +56,9 @@ pub fn build(input: BuildInput<'_>) -> Report {
         .iter()
         .map(|metric| (metric.name().to_owned(), latency(measured.histogram(*metric))))
         .collect();
-    let spectra = [Metric::EventToFeed, Metric::EventToFeedUncorrected, Metric::EventToAck]
+    let spectra = SPECTRA
         .into_iter()
+        .filter(|metric| !measured.histogram(*metric).is_empty())
         .map(|metric| (metric.name().to_owned(), spectrum(measured.histogram(metric))))
         .collect();
     let counters = Counter::ALL
@@ -74,7 +84,12 @@ pub fn build(input: BuildInput<'_>) -> Report {
             cores: cpu_s.filter(|_| seconds > 0.0).map(|cpu| cpu / seconds),
             dispatch_lag_max_us: micros(input.outcome.dispatch.lag_max),
         },
-        server: input.server,
+        remarks: measured.remarks.clone(),
+        bytes: bytes(measured, input.settings.sessions),
+        floor: input
+            .floor_us
+            .map(|pair| floor(pair, input.outcome.server.cpu_us_per_swipe)),
+        server: input.outcome.server.clone(),
         learning: learning(measured, input.random_source),
         taste_change: taste_change(measured, input.shift_share),
         series: series(measured, input.settings.duration_s),
@@ -107,6 +122,26 @@ fn swipes(measured: &Measurements, seconds: f64) -> SwipeReport {
         dropped_by,
         sent_per_second: per_second(measured.count(Counter::Sent)),
         feeds_per_second: per_second(measured.count(Counter::Feeds)),
+    }
+}
+
+fn bytes(measured: &Measurements, sessions: usize) -> BytesReport {
+    let per = |bytes: Counter, count: u64| (count > 0).then(|| measured.count(bytes) as f64 / count as f64);
+    BytesReport {
+        in_per_session: per(Counter::BytesIn, sessions as u64),
+        out_per_session: per(Counter::BytesOut, sessions as u64),
+        per_feed: per(Counter::FeedBytes, measured.count(Counter::Feeds)),
+        per_event_frame: per(Counter::EventBytes, measured.count(Counter::EventFrames)),
+    }
+}
+
+fn floor((before_us, after_us): (f64, f64), server_us: Option<f64>) -> FloorReport {
+    let mean = f64::midpoint(before_us, after_us);
+    FloorReport {
+        cpu_us_per_swipe: mean,
+        before_us,
+        after_us,
+        ratio: server_us.filter(|_| mean > 0.0).map(|server| server / mean),
     }
 }
 
@@ -231,7 +266,7 @@ pub(crate) mod tests {
     use crate::client::Proto;
     use crate::client::record::{Recorder, ShiftOutcome};
     use crate::plan::{Arrivals, DispatchTotals};
-    use crate::run::Scenario;
+    use crate::run::{Scenario, ServerUsage};
 
     /// A report of a small made-up run, for the tests of this folder.
     pub(crate) fn sample(latencies_ms: &[u64], thresholds: &[Threshold]) -> Report {
@@ -265,6 +300,10 @@ pub(crate) mod tests {
             ready: 3,
             took: Duration::from_secs(10),
             tester_cpu: Some(Duration::from_secs(2)),
+            server: ServerUsage {
+                cpu_us_per_swipe: Some(300.0),
+                ..ServerUsage::default()
+            },
         };
         build(BuildInput {
             settings: Settings {
@@ -277,9 +316,13 @@ pub(crate) mod tests {
                 scenario: Scenario::Steady,
                 seed: 1,
                 in_flight_max: 1,
+                processes: 1,
+                mix: None,
+                connections: None,
+                hit_item: None,
             },
             outcome: &outcome,
-            server: ServerUsage::default(),
+            floor_us: Some((90.0, 110.0)),
             started_at: 1_790_000_000_000,
             random_source: Some(RandomSource::Latest),
             shift_share: 0.25,
@@ -307,6 +350,7 @@ pub(crate) mod tests {
         );
         assert_eq!(report.series.points.iter().map(|point| point.sent).sum::<u64>(), 100);
         assert_eq!(report.tester.cores, Some(0.2));
+        assert_eq!(report.floor.and_then(|floor| floor.ratio), Some(3.0));
     }
 
     #[test]

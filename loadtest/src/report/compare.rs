@@ -6,7 +6,7 @@ use super::Report;
 use super::threshold::value_of;
 
 /// Whether less of it is better.
-const COMPARED: [(&str, bool); 17] = [
+const COMPARED: [(&str, bool); 21] = [
     ("event_to_feed.p50", true),
     ("event_to_feed.p99", true),
     ("event_to_feed.p999", true),
@@ -14,6 +14,8 @@ const COMPARED: [(&str, bool); 17] = [
     ("event_to_ack.p50", true),
     ("event_to_ack.p99", true),
     ("request_to_feed.p99", true),
+    ("rest_feed.p50", true),
+    ("rest_feed.p99", true),
     ("connect.p99", true),
     ("first_feed.p99", true),
     ("sent_per_second", false),
@@ -23,7 +25,9 @@ const COMPARED: [(&str, bool); 17] = [
     ("lift_over_random", false),
     ("taste_change.median_swipes", true),
     ("server.cpu_per_swipe", true),
+    ("floor_ratio", true),
     ("server.rss_bytes", true),
+    ("server.rss_bytes_per_session", true),
 ];
 
 /// One number of both reports.
@@ -87,6 +91,7 @@ pub fn compare(before: &Report, after: &Report, tolerance: f64) -> Comparison {
 
 fn differing_settings(before: &Report, after: &Report) -> Vec<String> {
     let (a, b) = (&before.settings, &after.settings);
+    let text = |mix: Option<crate::client::CallMix>| mix.map_or_else(|| "none".to_owned(), |mix| mix.to_string());
     let pairs = [
         ("proto", a.proto.to_string(), b.proto.to_string()),
         ("sessions", a.sessions.to_string(), b.sessions.to_string()),
@@ -99,6 +104,8 @@ fn differing_settings(before: &Report, after: &Report) -> Vec<String> {
             a.in_flight_max.to_string(),
             b.in_flight_max.to_string(),
         ),
+        ("processes", a.processes.to_string(), b.processes.to_string()),
+        ("mix", text(a.mix), text(b.mix)),
         ("seed", a.seed.to_string(), b.seed.to_string()),
     ];
     pairs

@@ -18,13 +18,19 @@ svg text.key.c{fill:var(--c)}svg text.key.d{fill:var(--d)}svg path{fill:none;str
 path.a{stroke:var(--a)}path.b{stroke:var(--b)}path.c{stroke:var(--c)}path.d{stroke:var(--d)}.grid{stroke:#8883}\
 .met{color:var(--c)}.missed{color:var(--b);font-weight:600}";
 
+/// A point of the learning curve with less than one in so many of the first point's items is left out.
+const FEW_VIEWERS: u64 = 10;
+
 /// The page.
 #[must_use]
 pub fn render_html(report: &Report) -> String {
     let settings = &report.settings;
     let title = format!(
-        "{}: {} sessions, {} swipes/s",
-        settings.scenario, settings.sessions, settings.rate
+        "{}: {} sessions, {} {}/s",
+        settings.scenario,
+        settings.sessions,
+        settings.rate,
+        if settings.mix.is_some() { "calls" } else { "swipes" }
     );
     let mut page = format!(
         "<!doctype html><html lang=\"en\"><head><meta charset=\"utf-8\">\
@@ -32,11 +38,12 @@ pub fn render_html(report: &Report) -> String {
          <title>swipeline-loadtest · {0}</title><style>{STYLE}</style></head><body><h1>{0}</h1>",
         escape(&title)
     );
-    let latency = report.latencies.get("event_to_feed").copied().unwrap_or_default();
+    let latency = report.latencies.get(main_latency(report)).copied().unwrap_or_default();
     let _ = write!(
         page,
-        "<p>From swipe to fresh feed: median {}, 99 % within {}, at most {}. {} swipes sent, {} dropped, {} errors, \
+        "<p>{}: median {}, 99 % within {}, at most {}. {} sent, {} dropped, {} errors, \
          {} repeats shown.</p>",
+        what_is_measured(report),
         time(latency.p50_us as f64),
         time(latency.p99_us as f64),
         time(latency.max_us as f64),
@@ -57,13 +64,17 @@ pub fn render_html(report: &Report) -> String {
             escape(&result.threshold)
         );
     }
-    for plot in [
+    let mut plots = vec![
         rate_plot(report),
         latency_plot(report),
         spectrum_plot(report),
         learning_plot(report),
         time_plot(report),
-    ] {
+    ];
+    if !report.server.looks.is_empty() {
+        plots.push(memory_plot(report));
+    }
+    for plot in plots {
         page.push_str(&plot.render());
     }
     let _ = writeln!(
@@ -126,6 +137,23 @@ fn latency_plot(report: &Report) -> Plot<'static> {
     }
 }
 
+fn what_is_measured(report: &Report) -> &'static str {
+    if report.settings.mix.is_some() {
+        "From REST call to feed"
+    } else {
+        "From swipe to fresh feed"
+    }
+}
+
+/// The latency that a run is about.
+fn main_latency(report: &Report) -> &'static str {
+    if report.settings.mix.is_some() {
+        "rest_feed"
+    } else {
+        "event_to_feed"
+    }
+}
+
 /// The x axis counts nines: 90 % is 1, 99 % is 2, ...
 fn spectrum_plot(report: &Report) -> Plot<'static> {
     let nines = |percentile: f64| (-(1.0 - percentile / 100.0).log10()).min(5.3);
@@ -159,8 +187,12 @@ fn spectrum_plot(report: &Report) -> Plot<'static> {
             .map(|(percentile, text)| (nines(*percentile), (*text).to_owned()))
             .collect(),
         lines: vec![
-            line("from the plan", "a", "event_to_feed"),
-            line("from the write (uncorrected)", "d", "event_to_feed_uncorrected"),
+            line("from the plan", "a", main_latency(report)),
+            line(
+                "from the write (uncorrected)",
+                "d",
+                &format!("{}_uncorrected", main_latency(report)),
+            ),
         ],
     }
 }
@@ -181,6 +213,13 @@ fn rate_lines(points: &[RatePoint]) -> Vec<Line<'static>> {
     ]
 }
 
+/// The points up to where too few viewers have come for a rate to mean anything.
+fn well_filled(points: &[RatePoint]) -> &[RatePoint] {
+    let enough = points.first().map_or(0, |first| first.shown / FEW_VIEWERS);
+    let end = points.iter().position(|point| point.shown < enough);
+    &points[..end.unwrap_or(points.len())]
+}
+
 fn learning_plot(report: &Report) -> Plot<'static> {
     Plot {
         title: "Does it learn? Like rate by the swipes of a viewer's life",
@@ -188,7 +227,7 @@ fn learning_plot(report: &Report) -> Plot<'static> {
         y_label: "% liked (expected)",
         log_y: false,
         x_ticks: vec![],
-        lines: rate_lines(&report.learning.by_swipe),
+        lines: rate_lines(well_filled(&report.learning.by_swipe)),
     }
 }
 
@@ -201,6 +240,25 @@ fn time_plot(report: &Report) -> Plot<'static> {
         log_y: false,
         x_ticks: vec![],
         lines: rate_lines(&points),
+    }
+}
+
+fn memory_plot(report: &Report) -> Plot<'static> {
+    let looks = &report.server.looks;
+    Plot {
+        title: "Memory of the server",
+        x_label: "seconds",
+        y_label: "MB resident",
+        log_y: false,
+        x_ticks: vec![],
+        lines: vec![Line {
+            name: "resident",
+            class: "a",
+            points: looks
+                .iter()
+                .map(|look| (look.at_s, Some(look.rss_bytes / 1e6)))
+                .collect(),
+        }],
     }
 }
 

@@ -5,22 +5,26 @@
 mod build;
 mod compare;
 mod html;
+mod learning_table;
 mod plot;
+mod schema;
 mod table;
 mod threshold;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 pub use build::{BuildInput, build};
 pub use compare::{Comparison, ComparisonRow, compare};
 pub use html::render_html;
+pub use schema::{report_schema, schema_text};
 pub use table::{render_comparison, render_table};
 pub use threshold::{Threshold, ThresholdError, ThresholdResult};
 
-use crate::client::Proto;
+use crate::client::{CallMix, Proto};
 use crate::plan::Arrivals;
 use crate::run::{RandomSource, Scenario, ServerUsage};
 
@@ -31,8 +35,13 @@ pub const REPORT_JSON: &str = "report.json";
 /// The file for people.
 pub const REPORT_HTML: &str = "report.html";
 
+/// A tester that is late by less than this is not called late, in microseconds.
+const LAG_US_MIN: u64 = 5_000;
+/// The shape of the file with the numbers.
+pub const REPORT_SCHEMA: &str = "report.schema.json";
+
 /// Everything about one run.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Report {
     /// [`SCHEMA`].
     pub schema: String,
@@ -60,10 +69,16 @@ pub struct Report {
     pub errors_by_kind: BTreeMap<String, u64>,
     /// Closes by code; 1006 for a socket that ended without a close frame.
     pub closes: BTreeMap<u16, u64>,
+    /// What went wrong besides, in words.
+    pub remarks: Vec<String>,
+    /// Bytes of messages.
+    pub bytes: BytesReport,
     /// What the tester itself cost.
     pub tester: TesterReport,
     /// What the server says it cost; empty without its metrics page.
     pub server: ServerUsage,
+    /// The same frames on a bare echo, before and after the plan; nothing when it was not measured.
+    pub floor: Option<FloorReport>,
     /// Does it learn?
     pub learning: LearningReport,
     /// Do sudden changes of taste show?
@@ -75,7 +90,7 @@ pub struct Report {
 }
 
 /// What was asked for.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct Settings {
     /// The server's stream.
     pub url: String,
@@ -95,10 +110,44 @@ pub struct Settings {
     pub seed: u64,
     /// How many swipes of one viewer may wait for their feeds.
     pub in_flight_max: usize,
+    /// How many processes the viewers were spread over.
+    pub processes: usize,
+    /// The REST calls of the scenario without sockets.
+    pub mix: Option<CallMix>,
+    /// Over how many connections these went.
+    pub connections: Option<usize>,
+    /// The item that became a hit.
+    pub hit_item: Option<String>,
+}
+
+/// Bytes of messages (of HTTP for REST calls), without the frames and packets around them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct BytesReport {
+    /// From the server, per viewer, over the whole run.
+    pub in_per_session: Option<f64>,
+    /// To the server, per viewer, over the whole run.
+    pub out_per_session: Option<f64>,
+    /// Of frames with a feed, per feed.
+    pub per_feed: Option<f64>,
+    /// Of frames with events, per frame.
+    pub per_event_frame: Option<f64>,
+}
+
+/// What the same frames cost on a bare echo, on the same machine around the same run.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+pub struct FloorReport {
+    /// The echo's processor time per swipe, in microseconds: the mean of before and after.
+    pub cpu_us_per_swipe: f64,
+    /// Before the plan.
+    pub before_us: f64,
+    /// After it.
+    pub after_us: f64,
+    /// The server's processor time per swipe in units of it.
+    pub ratio: Option<f64>,
 }
 
 /// What became of the planned swipes.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SwipeReport {
     /// Planned.
     pub planned: u64,
@@ -117,7 +166,7 @@ pub struct SwipeReport {
 }
 
 /// One latency, in microseconds.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LatencyReport {
     /// How many were measured.
     pub count: u64,
@@ -136,7 +185,7 @@ pub struct LatencyReport {
 }
 
 /// What the tester itself cost. A tester near one core per thread measures itself.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TesterReport {
     /// Processor time during the plan, in seconds.
     pub cpu_s: Option<f64>,
@@ -147,7 +196,7 @@ pub struct TesterReport {
 }
 
 /// Does it learn? All rates are likes per item.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct LearningReport {
     /// As drawn.
     pub like_rate: Option<f64>,
@@ -168,7 +217,7 @@ pub struct LearningReport {
 }
 
 /// Like rates at one point of a curve.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct RatePoint {
     /// Where the point begins: swipes of a viewer's life, or seconds of the run.
     pub from: f64,
@@ -183,7 +232,7 @@ pub struct RatePoint {
 }
 
 /// Do sudden changes of taste show?
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct TasteChangeReport {
     /// The share of a pushed feed that the new favourite has to reach.
     pub share: f64,
@@ -198,7 +247,7 @@ pub struct TasteChangeReport {
 }
 
 /// What happened when.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesReport {
     /// The width of a point, in seconds.
     pub interval_s: f64,
@@ -207,7 +256,7 @@ pub struct SeriesReport {
 }
 
 /// One point in time.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct SeriesPoint {
     /// Its beginning, in seconds from the beginning of the plan.
     pub at_s: f64,
@@ -227,6 +276,13 @@ pub struct SeriesPoint {
     pub max_us: Option<u64>,
     /// Like rates of the items shown here.
     pub rates: RatePoint,
+}
+
+/// The share of feeds `before` or `since` a hit that held its item.
+fn hit_share(report: &Report, when: &str) -> Option<f64> {
+    let count = |name: String| report.counters.get(&name).copied().unwrap_or(0);
+    let feeds = count(format!("feeds_{when}_hit"));
+    (feeds > 0).then(|| count(format!("hit_in_feeds_{when}")) as f64 / feeds as f64)
 }
 
 /// Why a report cannot be read.
@@ -257,6 +313,7 @@ impl Report {
     /// The folder or a file cannot be written.
     pub fn write(&self, folder: &Path) -> std::io::Result<()> {
         std::fs::create_dir_all(folder)?;
+        std::fs::write(folder.join(REPORT_SCHEMA), schema_text())?;
         let json = serde_json::to_string_pretty(self).map_err(std::io::Error::other)?;
         std::fs::write(folder.join(REPORT_JSON), json)?;
         std::fs::write(folder.join(REPORT_HTML), render_html(self))
@@ -287,6 +344,15 @@ impl Report {
             Some(other) => Err(shape(format!("its schema is {other:?}, this tester reads {SCHEMA:?}"))),
             None => Err(shape("it has no `schema`".to_owned())),
         }
+    }
+
+    /// Whether the tester was so late that it measured itself.
+    #[must_use]
+    pub fn tester_is_saturated(&self) -> bool {
+        let p99 = |name: &str| self.latencies.get(name).map_or(0, |latency| latency.p99_us);
+        let measured = p99("event_to_feed").max(p99("rest_feed"));
+        let missed = self.counters.get("dropped_tester").copied().unwrap_or(0);
+        missed > 0 || (p99("tester_lag") > LAG_US_MIN && p99("tester_lag") * 2 > measured)
     }
 
     /// Whether all thresholds were met.

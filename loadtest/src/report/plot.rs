@@ -8,7 +8,9 @@ const WIDTH: f64 = 720.0;
 const HEIGHT: f64 = 260.0;
 const LEFT: f64 = 64.0;
 const RIGHT: f64 = 16.0;
-const TOP: f64 = 12.0;
+const TOP: f64 = 28.0;
+/// About the width of a letter of the key.
+const LETTER: f64 = 6.2;
 const BOTTOM: f64 = 40.0;
 /// About so many ticks per axis.
 const TICKS: f64 = 5.0;
@@ -73,7 +75,9 @@ impl Plot<'_> {
         );
         self.write_y_axis(&mut svg, y_min, y_max, &y_at);
         self.write_x_axis(&mut svg, x_min, x_max, &x_at);
-        for (place, line) in self.lines.iter().enumerate() {
+        // The key stands in one row above the plot, from the right.
+        let mut key_end = WIDTH - RIGHT;
+        for line in &self.lines {
             let _ = write!(
                 svg,
                 "<path class=\"{}\" d=\"{}\"/>",
@@ -82,12 +86,12 @@ impl Plot<'_> {
             );
             let _ = write!(
                 svg,
-                "<text class=\"key {}\" x=\"{}\" y=\"{}\" text-anchor=\"end\">{}</text>",
+                "<text class=\"key {}\" x=\"{key_end:.1}\" y=\"{}\" text-anchor=\"end\">{}</text>",
                 line.class,
-                WIDTH - RIGHT - 4.0,
-                TOP + 12.0 + 15.0 * place as f64,
+                TOP - 14.0,
                 escape(line.name)
             );
+            key_end -= LETTER * line.name.chars().count() as f64 + 14.0;
         }
         svg.push_str("</svg></figure>");
         svg

@@ -4,6 +4,9 @@
 
 use std::fmt::Write as _;
 
+use crate::run::Scenario;
+
+use super::learning_table::{write_hit, write_learning};
 use super::{Comparison, LatencyReport, Report, Threshold};
 
 const RED: &str = "\x1b[31m";
@@ -11,7 +14,7 @@ const GREEN: &str = "\x1b[32m";
 const DIM: &str = "\x1b[2m";
 const RESET: &str = "\x1b[0m";
 /// Latencies in the order of the table.
-const LATENCY_ROWS: [&str; 11] = [
+const LATENCY_ROWS: [&str; 20] = [
     "connect",
     "welcome",
     "first_feed",
@@ -22,6 +25,15 @@ const LATENCY_ROWS: [&str; 11] = [
     "request_to_feed",
     "push_gap",
     "resume",
+    "rest_feed",
+    "rest_feed_uncorrected",
+    "rest_events",
+    "rest_rank",
+    "rest_lists",
+    "crowd_events",
+    "hit_to_feed",
+    "model_swap",
+    "restart",
     "tester_lag",
 ];
 
@@ -59,7 +71,7 @@ pub(super) fn time(micros: f64) -> String {
     }
 }
 
-fn optional(value: Option<f64>, write: impl Fn(f64) -> String) -> String {
+pub(super) fn optional(value: Option<f64>, write: impl Fn(f64) -> String) -> String {
     value.map_or_else(|| "-".to_owned(), write)
 }
 
@@ -71,13 +83,40 @@ pub fn render_table(report: &Report, colours: bool) -> String {
     let settings = &report.settings;
     let _ = writeln!(
         text,
-        "{} for {:.0} s: {} sessions, {} swipes/s ({}), {}",
-        settings.scenario, settings.duration_s, settings.sessions, settings.rate, settings.arrivals, settings.proto
+        "{} for {:.0} s: {} sessions, {} {}/s ({}), {}{}{}",
+        settings.scenario,
+        settings.duration_s,
+        settings.sessions,
+        settings.rate,
+        if settings.mix.is_some() { "calls" } else { "swipes" },
+        settings.arrivals,
+        settings.proto,
+        settings.mix.map_or_else(String::new, |mix| format!(", {mix}")),
+        if settings.processes > 1 {
+            format!(", {} processes", settings.processes)
+        } else {
+            String::new()
+        }
     );
+    if report.ready_sessions < settings.sessions && settings.mix.is_none() && settings.scenario != Scenario::SlowReaders
+    {
+        let _ = writeln!(
+            text,
+            "{}",
+            paint.with(
+                RED,
+                &format!("only {} sessions were ready when the plan began", report.ready_sessions)
+            )
+        );
+    }
     write_latencies(&mut text, report, &paint);
     write_swipes(&mut text, report, &paint);
     write_costs(&mut text, report, &paint);
+    write_hit(&mut text, report);
     write_learning(&mut text, report);
+    for remark in &report.remarks {
+        let _ = writeln!(text, "{}", paint.with(RED, remark));
+    }
     for result in &report.thresholds {
         let verdict = if result.met {
             paint.with(GREEN, "met    ")
@@ -132,7 +171,12 @@ fn write_swipes(text: &mut String, report: &Report, paint: &Paint) {
     let count = |name: &str| report.counters.get(name).copied().unwrap_or(0);
     let _ = writeln!(
         text,
-        "\nswipes    planned {}, sent {} ({:.1}/s), dropped {}, away {}",
+        "\n{}planned {}, sent {} ({:.1}/s), dropped {}, away {}",
+        if report.settings.mix.is_some() {
+            "calls     "
+        } else {
+            "swipes    "
+        },
         swipes.planned,
         swipes.sent,
         swipes.sent_per_second,
@@ -168,7 +212,7 @@ fn write_swipes(text: &mut String, report: &Report, paint: &Paint) {
         .collect();
     let _ = writeln!(
         text,
-        "sockets   opened {}, again {}, closed {}; bytes out {}, in {}",
+        "sockets   opened {}, again {}, closed {}; per session {} out, {} in; per feed {}",
         count("connects"),
         count("reconnects"),
         if closes.is_empty() {
@@ -176,8 +220,9 @@ fn write_swipes(text: &mut String, report: &Report, paint: &Paint) {
         } else {
             closes.join(", ")
         },
-        bytes(count("bytes_out") as f64),
-        bytes(count("bytes_in") as f64)
+        optional(report.bytes.out_per_session, bytes),
+        optional(report.bytes.in_per_session, bytes),
+        optional(report.bytes.per_feed, bytes)
     );
     let kinds: Vec<String> = report
         .errors_by_kind
@@ -194,19 +239,36 @@ fn write_swipes(text: &mut String, report: &Report, paint: &Paint) {
 
 fn write_costs(text: &mut String, report: &Report, paint: &Paint) {
     let cores = |cores: Option<f64>| optional(cores, |cores| format!("{cores:.2} cores"));
-    let _ = writeln!(
-        text,
-        "tester    {}, dispatcher at most {} late",
+    let lag = report.latencies.get("tester_lag").copied().unwrap_or_default();
+    let tester = format!(
+        "tester    {}, dispatcher at most {} late, lag p99 {}",
         cores(report.tester.cores),
-        time(report.tester.dispatch_lag_max_us as f64)
+        time(report.tester.dispatch_lag_max_us as f64),
+        time(lag.p99_us as f64)
     );
-    if report.server.cores.is_some() || report.server.rss_bytes.is_some() {
+    let _ = writeln!(text, "{tester}");
+    if report.tester_is_saturated() {
         let _ = writeln!(
             text,
-            "server    {}, {} of CPU per swipe, {} resident",
-            cores(report.server.cores),
-            optional(report.server.cpu_us_per_swipe, time),
-            optional(report.server.rss_bytes, bytes)
+            "{}",
+            paint.with(
+                RED,
+                "          the tester itself was late: these latencies are partly its own"
+            )
+        );
+    }
+    let server = &report.server;
+    if server.cores.is_some() || server.rss_bytes.is_some() {
+        let _ = writeln!(
+            text,
+            "server    {}, {} of CPU per swipe, {} resident ({} a session{})",
+            cores(server.cores),
+            optional(server.cpu_us_per_swipe, time),
+            optional(server.rss_bytes, bytes),
+            optional(server.rss_bytes_per_session, bytes),
+            server
+                .rss_growth_bytes_per_hour
+                .map_or_else(String::new, |slope| format!(", {} an hour", signed_bytes(slope)))
         );
     } else {
         let _ = writeln!(
@@ -215,49 +277,20 @@ fn write_costs(text: &mut String, report: &Report, paint: &Paint) {
             paint.with(DIM, "server    CPU and memory unknown (no metrics page)")
         );
     }
-}
-
-fn write_learning(text: &mut String, report: &Report) {
-    let percent = |rate: Option<f64>| optional(rate, |rate| format!("{:.1} %", 100.0 * rate));
-    let learning = &report.learning;
-    let _ = writeln!(
-        text,
-        "likes     {} of what was shown (drawn {}); random feed {}, popular feed {} for the same viewers",
-        percent(learning.expected),
-        percent(learning.like_rate),
-        percent(learning.random),
-        percent(learning.popular)
-    );
-    if let (Some(first), Some(last)) = (learning.by_swipe.first(), well_filled_end(report)) {
+    if let Some(floor) = report.floor {
         let _ = writeln!(
             text,
-            "          from {} in a viewer's first {} swipes to {} around swipe {:.0}",
-            percent(first.expected),
-            crate::client::record::SWIPES_PER_POINT,
-            percent(last.expected),
-            last.from
-        );
-    }
-    let change = &report.taste_change;
-    if change.changed > 0 {
-        let _ = writeln!(
-            text,
-            "change    {} of {} sudden changes of taste reached {:.0} % of a feed, median after {} swipes",
-            change.shown,
-            change.changed,
-            100.0 * change.share,
-            optional(change.median_swipes, |swipes| format!("{swipes:.0}"))
+            "floor     {} of CPU per swipe on a bare echo (before {}, after {}); the server takes {} times that",
+            time(floor.cpu_us_per_swipe),
+            time(floor.before_us),
+            time(floor.after_us),
+            optional(floor.ratio, |ratio| format!("{ratio:.1}"))
         );
     }
 }
 
-/// The last point of the curve that enough viewers have reached to mean something.
-fn well_filled_end(report: &Report) -> Option<&super::RatePoint> {
-    let points = &report.learning.by_swipe;
-    let first = points.first()?;
-    points
-        .iter()
-        .rfind(|point| point.shown * 4 >= first.shown && point.from > 0.0)
+fn signed_bytes(count: f64) -> String {
+    format!("{}{}", if count < 0.0 { "-" } else { "+" }, bytes(count.abs()))
 }
 
 fn bytes(count: f64) -> String {

@@ -5,6 +5,7 @@
 use std::fmt;
 use std::str::FromStr;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::Report;
@@ -13,7 +14,7 @@ use crate::client::record::{Counter, Metric};
 /// The fields of a latency.
 const LATENCY_FIELDS: [&str; 7] = ["p50", "p90", "p99", "p999", "max", "mean", "count"];
 /// Values that are neither latencies nor counts.
-const OTHER_METRICS: [&str; 13] = [
+const OTHER_METRICS: [&str; 17] = [
     "errors",
     "dropped",
     "drop_rate",
@@ -27,6 +28,10 @@ const OTHER_METRICS: [&str; 13] = [
     "server.cores",
     "server.cpu_per_swipe",
     "server.rss_bytes",
+    "server.rss_bytes_per_session",
+    "server.rss_growth_bytes_per_hour",
+    "floor_ratio",
+    "hit_share",
 ];
 
 /// How two numbers are compared.
@@ -74,7 +79,7 @@ pub struct Threshold {
 }
 
 /// Whether a condition holds.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 pub struct ThresholdResult {
     /// The condition as it was given.
     pub threshold: String,
@@ -247,6 +252,10 @@ pub(super) fn value_of(report: &Report, metric: &str) -> Option<f64> {
         "server.cores" => report.server.cores,
         "server.cpu_per_swipe" => report.server.cpu_us_per_swipe,
         "server.rss_bytes" => report.server.rss_bytes,
+        "server.rss_bytes_per_session" => report.server.rss_bytes_per_session,
+        "server.rss_growth_bytes_per_hour" => report.server.rss_growth_bytes_per_hour,
+        "floor_ratio" => report.floor.and_then(|floor| floor.ratio),
+        "hit_share" => super::hit_share(report, "since"),
         counter => report.counters.get(counter).map(|count| *count as f64),
     }
 }

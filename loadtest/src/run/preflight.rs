@@ -18,6 +18,8 @@ const FIRST_FEED_WAIT_MAX: Duration = Duration::from_secs(10);
 pub struct ServerFacts {
     /// How many items the first feed had.
     pub first_feed_items: usize,
+    /// The first item of it.
+    pub first_item: Option<String>,
     /// The categories in it.
     pub categories: Vec<String>,
 }
@@ -30,6 +32,16 @@ pub enum PreflightError {
         "no server answers at {address}: {cause}\n  start one with `swipeline serve`, or say where it is with --url"
     )]
     NoServer {
+        /// Where.
+        address: String,
+        /// Why not.
+        cause: OpenError,
+    },
+    /// Somebody answers, but does not agree to the upgrade.
+    #[error(
+        "{address} answers, but not as a Swipeline stream: {cause}\n  the path is /v1/stream on the public listener"
+    )]
+    Refused {
         /// Where.
         address: String,
         /// Why not.
@@ -66,9 +78,13 @@ pub async fn check_server(
     let address = config.endpoint.authority();
     let mut socket = Box::pin(open(connector, &config.endpoint, config.proto, user_id))
         .await
-        .map_err(|cause| PreflightError::NoServer {
-            address: address.clone(),
-            cause,
+        .map_err(|cause| {
+            let address = address.clone();
+            if matches!(cause, OpenError::Handshake(_) | OpenError::Unavailable) {
+                PreflightError::Refused { address, cause }
+            } else {
+                PreflightError::NoServer { address, cause }
+            }
         })?;
     let not_speaking = |detail: String| PreflightError::NotSpeaking {
         address: address.clone(),
@@ -108,6 +124,7 @@ fn facts_of(frame: ServerFrame) -> Option<ServerFacts> {
     categories.dedup();
     Some(ServerFacts {
         first_feed_items: items.len(),
+        first_item: items.first().map(|item| item.item_id.clone()),
         categories,
     })
 }

@@ -5,6 +5,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use swipeline_models::wire::{ItemDto, ScoredItemsReply};
 use tokio::time::sleep;
@@ -20,7 +21,7 @@ const POPULAR_EVERY: Duration = Duration::from_secs(5);
 const TIMEOUT: Duration = Duration::from_secs(3);
 
 /// What the random yardstick was drawn from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum RandomSource {
     /// The newest items of the catalogue, whatever they are about.

@@ -29,6 +29,7 @@ async fn run_tester(url: &str, folder: &Path, more: &[&str]) -> Output {
         "100",
         "--duration",
         "600ms",
+        "--no-floor",
         "--report",
         folder,
     ];
@@ -67,6 +68,48 @@ async fn a_run_prints_its_table_writes_its_reports_and_can_be_compared() {
     let path = folder.path().to_str().expect("a readable path");
     let output = tester(&["compare", path, path, "--tolerance", "0"]).await;
     assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn several_processes_from_several_addresses_report_as_one() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let url = Dummy::new(DummyConfig {
+        items: 500,
+        ..DummyConfig::default()
+    })
+    .listen()
+    .await;
+    let spread = [
+        "--processes",
+        "2",
+        "--source",
+        "127.0.0.1,127.0.0.2",
+        "--threshold",
+        "errors==0",
+    ];
+    let output = run_tester(&url, folder.path(), &spread).await;
+    assert_eq!(output.status.code(), Some(0), "{}", err(&output));
+    let report = Report::read(folder.path()).expect("a report");
+    assert_eq!((report.settings.processes, report.ready_sessions), (2, 5));
+    assert_eq!(report.counters["connects"], 5);
+    assert_eq!(
+        report.swipes.planned,
+        report.swipes.sent + report.swipes.away + report.swipes.dropped
+    );
+    assert!(report.swipes.sent > 10 && report.latencies["event_to_feed"].count > 0);
+    let in_series: u64 = report.series.points.iter().map(|point| point.sent).sum();
+    assert!(
+        in_series > 0 && in_series <= report.swipes.sent,
+        "what trickles in after the plan is in no point"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_schema_is_printed_and_written_beside_the_report() {
+    let output = tester(&["schema"]).await;
+    assert_eq!(output.status.code(), Some(0));
+    let schema: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+    assert_eq!(schema["title"], "swipeline-loadtest/1");
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -111,8 +154,23 @@ async fn what_cannot_be_run_says_why() {
     let output = run_tester("ws://192.0.2.1:8080/v1/stream", folder.path(), &[]).await;
     assert_eq!(output.status.code(), Some(2));
     assert!(err(&output).contains("--allow-remote"), "{}", err(&output));
-    let output = run_tester(&empty, folder.path(), &["--threshold", "repeats"]).await;
-    assert_eq!(output.status.code(), Some(2));
+    for wrong in [
+        ["--threshold", "repeats"],
+        ["--rate", "-1"],
+        ["--scenario", "rolling-restart"],
+        ["--scenario", "storm"],
+        ["--mix", "feeds=1"],
+        ["--source", "here"],
+    ] {
+        let output = run_tester(&empty, folder.path(), &wrong).await;
+        assert_eq!(output.status.code(), Some(2), "{wrong:?}: {}", err(&output));
+    }
+    let other = folder.path().join("other.json");
+    std::fs::write(&other, r#"{"schema":"swipeline-loadtest/0"}"#).expect("written");
+    let baseline = ["--baseline", other.to_str().expect("a readable path")];
+    let output = run_tester(&empty, folder.path(), &baseline).await;
+    assert_eq!(output.status.code(), Some(1));
+    assert!(err(&output).contains("swipeline-loadtest/0"), "{}", err(&output));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

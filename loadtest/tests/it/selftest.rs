@@ -6,9 +6,9 @@ use std::time::Duration;
 
 use swipeline_loadtest::behaviour::ViewerConfig;
 use swipeline_loadtest::client::record::{Counter, Measurements, Metric, Recorder};
-use swipeline_loadtest::client::{ClientConfig, Connector, Endpoint, Proto, Yardstick};
+use swipeline_loadtest::client::{CallMix, ClientConfig, Connector, Endpoint, Proto, Yardstick};
 use swipeline_loadtest::plan::Arrivals;
-use swipeline_loadtest::run::{PreflightError, RunConfig, Scenario, check_server, run};
+use swipeline_loadtest::run::{PreflightError, RunConfig, RunParts, Scenario, check_server, run};
 use tokio::sync::watch;
 use tokio::time::Instant;
 
@@ -37,6 +37,10 @@ fn config(sessions: usize, rate: f64, seconds: u64) -> RunConfig {
             patience_median_skips: 1e6,
             ..ViewerConfig::default()
         },
+        first_session: 0,
+        mix: CallMix::default(),
+        connections: 1,
+        hit_item: None,
         clock_of_runtime: true,
     }
 }
@@ -48,9 +52,11 @@ async fn run_against(dummy: &Arc<Dummy>, config: RunConfig) -> Measurements {
         dummy: Arc::clone(dummy),
     });
     let (_keep, stop) = watch::channel(false);
-    Box::pin(run(config, connector, recorder, Some(yardstick), stop))
-        .await
-        .measured
+    let parts = RunParts {
+        yardstick: Some(yardstick),
+        ..RunParts::new(connector, recorder, stop)
+    };
+    Box::pin(run(config, parts)).await.measured
 }
 
 fn dummy(items: usize) -> Arc<Dummy> {
@@ -198,6 +204,45 @@ async fn a_reconnect_storm_repeats_nothing_and_resumes_everybody() {
     assert_eq!(measured.count(Counter::Reconnects), 20);
     assert_eq!(measured.count(Counter::Recovered), 20);
     assert_eq!(measured.histogram(Metric::Resume).len(), 20);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_day_has_a_night_and_loses_nothing() {
+    let mut config = config(12, 50.0, 24);
+    config.scenario = Scenario::Diurnal;
+    let measured = run_against(&dummy(1_500), config).await;
+    assert_clean(&measured);
+    assert_balanced(&measured);
+    let points = measured.series.points();
+    let sent = |hours: std::ops::Range<usize>| points[hours].iter().map(|point| point.sent).sum::<u64>();
+    assert!(sent(19..22) > 3 * sent(2..5), "{} {}", sent(19..22), sent(2..5));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_hit_changes_is_counted_from_its_instant() {
+    let mut config = config(12, 60.0, 12);
+    config.scenario = Scenario::Viral;
+    config.hit_item = Some("v3".to_owned());
+    let measured = run_against(&dummy(600), config).await;
+    assert_clean(&measured);
+    let (before, since) = (Counter::FeedsBeforeHit, Counter::FeedsSinceHit);
+    assert!(measured.count(before) > 0 && measured.count(since) > measured.count(before));
+    assert_eq!(
+        measured.count(before) + measured.count(since),
+        measured.count(Counter::Feeds),
+        "every feed is one or the other"
+    );
+    assert!(measured.histogram(Metric::HitToFeed).len() <= 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn without_swipes_sockets_are_held_and_closed_in_order() {
+    let measured = run_against(&dummy(100), config(10, 0.0, 60)).await;
+    assert_clean(&measured);
+    assert_eq!(
+        (measured.count(Counter::Planned), measured.closes.get(&1000)),
+        (0, Some(&10))
+    );
 }
 
 #[tokio::test(start_paused = true)]

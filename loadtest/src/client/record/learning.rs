@@ -10,7 +10,7 @@ pub const SWIPES_PER_POINT: u32 = 5;
 const POINTS_MAX: usize = 100;
 
 /// Sums over items shown.
-#[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
 pub struct LearningPoint {
     /// Items shown.
     pub shown: u64,
@@ -66,7 +66,7 @@ impl LearningPoint {
 }
 
 /// Points by how many items a viewer has reacted to in its life.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct LearningCurve {
     points: Vec<LearningPoint>,
 }
@@ -79,6 +79,15 @@ impl LearningCurve {
             self.points.resize(place + 1, LearningPoint::default());
         }
         self.points[place].absorb(point);
+    }
+
+    /// Adds another curve.
+    pub fn absorb(&mut self, other: &LearningCurve) {
+        let len = self.points.len().max(other.points.len()).min(POINTS_MAX);
+        self.points.resize(len, LearningPoint::default());
+        for (point, more) in self.points.iter_mut().zip(&other.points) {
+            point.absorb(more);
+        }
     }
 
     /// The points; each stands for [`SWIPES_PER_POINT`] swipes.

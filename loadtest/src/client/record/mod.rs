@@ -4,17 +4,22 @@
 //! reports.
 
 mod learning;
+mod names;
 mod series;
+mod transfer;
 
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
 use parking_lot::Mutex;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
 pub use learning::{LearningCurve, LearningPoint, SWIPES_PER_POINT, ShiftOutcome};
+pub use names::{Counter, Metric};
 pub use series::{Interval, Series};
+pub use transfer::MeasurementsDto;
 
 /// The longest latency that is told apart: ten minutes.
 const LATENCY_US_MAX: u64 = 600_000_000;
@@ -22,120 +27,10 @@ const LATENCY_US_MAX: u64 = 600_000_000;
 const LATENCY_DIGITS: u8 = 3;
 /// The most kinds of errors that are told apart.
 const ERROR_KINDS_MAX: usize = 64;
+/// The most remarks that are kept.
+const REMARKS_MAX: usize = 20;
 /// The kind of errors beyond that.
 const ERROR_KIND_OTHER: &str = "other";
-
-macro_rules! named_enum {
-    ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident => $text:literal,)* }) => {
-        $(#[$doc])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-        pub enum $name { $($(#[$vdoc])* $variant,)* }
-        impl $name {
-            /// All of them, in order.
-            pub const ALL: &'static [$name] = &[$($name::$variant,)*];
-            /// Its name in reports.
-            #[must_use]
-            pub fn name(self) -> &'static str {
-                match self { $($name::$variant => $text,)* }
-            }
-        }
-    };
-}
-
-named_enum! {
-    /// A latency.
-    Metric {
-        /// From the first byte of TCP to the end of the upgrade.
-        Connect => "connect",
-        /// From the end of the upgrade to `welcome`.
-        Welcome => "welcome",
-        /// From the end of the upgrade to the first feed.
-        FirstFeed => "first_feed",
-        /// From the planned instant of a swipe to the feed that it caused.
-        EventToFeed => "event_to_feed",
-        /// The same from the instant of the write: what a tester that waits for the server would have measured.
-        EventToFeedUncorrected => "event_to_feed_uncorrected",
-        /// From the planned instant of a message of events to its ack.
-        EventToAck => "event_to_ack",
-        /// The same from the instant of the write.
-        EventToAckUncorrected => "event_to_ack_uncorrected",
-        /// From a request for more to its feed.
-        RequestToFeed => "request_to_feed",
-        /// Between two feeds on one socket.
-        PushGap => "push_gap",
-        /// From the loss of a socket to the first feed on the next one.
-        Resume => "resume",
-        /// How late the tester itself was: from the planned instant (or from the end of what kept the viewer busy) to the
-        /// write.
-        TesterLag => "tester_lag",
-    }
-}
-
-named_enum! {
-    /// A count.
-    Counter {
-        /// Swipes of the plan.
-        Planned => "planned",
-        /// Swipes sent.
-        Sent => "sent",
-        /// Planned while the viewer was away between two sessions by its own will: neither sent nor dropped.
-        Away => "away",
-        /// Not sent: too many of the viewer's planned swipes were waiting already.
-        DroppedBacklog => "dropped_backlog",
-        /// Not sent: nothing to swipe on.
-        DroppedNoItem => "dropped_no_item",
-        /// Not sent: no socket.
-        DroppedNoSocket => "dropped_no_socket",
-        /// Not sent: waited for longer than the time-out.
-        DroppedExpired => "dropped_expired",
-        /// Not sent: the run was over.
-        DroppedUnsent => "dropped_unsent",
-        /// Single events sent.
-        Events => "events",
-        /// Feeds received.
-        Feeds => "feeds",
-        /// Swipes that were answered only together with a later one.
-        Overtaken => "overtaken",
-        /// Swipes whose feed was lost with its socket.
-        Interrupted => "interrupted",
-        /// Acks received.
-        Acks => "acks",
-        /// Events that the server had taken before.
-        Duplicates => "duplicates",
-        /// Events sent a second time on purpose.
-        DuplicatesSent => "duplicates_sent",
-        /// Items put on the screen.
-        Shown => "shown",
-        /// Items put on the screen of the same viewer twice.
-        Repeats => "repeats",
-        /// Items pushed that the server knew to have been shown.
-        RepeatsPushed => "repeats_pushed",
-        /// Items dropped because feed and `seen` had crossed.
-        Crossed => "crossed",
-        /// Likes.
-        Likes => "likes",
-        /// Skips.
-        Skips => "skips",
-        /// Sockets opened.
-        Connects => "connects",
-        /// Sockets opened to go on with a session.
-        Reconnects => "reconnects",
-        /// Sessions that the server says go on.
-        Recovered => "recovered",
-        /// Feeds that the server says are less than they could be.
-        Degraded => "degraded",
-        /// Bytes of messages sent.
-        BytesOut => "bytes_out",
-        /// Bytes of messages received.
-        BytesIn => "bytes_in",
-        /// Bytes of frames that held a feed.
-        FeedBytes => "feed_bytes",
-        /// Bytes of frames that held events.
-        EventBytes => "event_bytes",
-        /// Frames that held events.
-        EventFrames => "event_frames",
-    }
-}
 
 /// Everything that was measured.
 #[derive(Debug, Clone)]
@@ -152,6 +47,8 @@ pub struct Measurements {
     pub learning: LearningCurve,
     /// Sudden changes of taste and when they showed.
     pub shifts: Vec<ShiftOutcome>,
+    /// What went wrong outside the viewers, in words.
+    pub remarks: Vec<String>,
 }
 
 impl Measurements {
@@ -182,6 +79,7 @@ impl Measurements {
             Counter::DroppedNoSocket,
             Counter::DroppedExpired,
             Counter::DroppedUnsent,
+            Counter::DroppedTester,
         ]
         .into_iter()
         .map(|counter| self.count(counter))
@@ -208,11 +106,12 @@ impl Recorder {
                 series: Series::new(start, interval),
                 learning: LearningCurve::default(),
                 shifts: Vec::new(),
+                remarks: Vec::new(),
             }),
         }
     }
 
-    /// Moves the beginning of the series: what comes before counts for its first point.
+    /// Lets the series begin anew: what came before (the first feeds) is in the totals only.
     pub fn restart_series(&self, start: Instant) {
         self.inner.lock().series.restart(start);
     }
@@ -222,7 +121,7 @@ impl Recorder {
         let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
         let mut inner = self.inner.lock();
         inner.histograms[metric as usize].saturating_record(micros);
-        if metric == Metric::EventToFeed {
+        if matches!(metric, Metric::EventToFeed | Metric::RestFeed) {
             inner.series.latency(micros, now);
         }
     }
@@ -258,6 +157,14 @@ impl Recorder {
         *errors.entry(kind.to_owned()).or_default() += amount;
     }
 
+    /// Adds a few words for people; only the first ones are kept.
+    pub fn remark(&self, text: &str) {
+        let remarks = &mut self.inner.lock().remarks;
+        if remarks.len() < REMARKS_MAX {
+            remarks.push(text.to_owned());
+        }
+    }
+
     /// Adds a close.
     pub fn close(&self, code: u16) {
         *self.inner.lock().closes.entry(code).or_default() += 1;
@@ -285,8 +192,14 @@ impl Recorder {
     #[must_use]
     pub fn glance(&self) -> Glance {
         let inner = self.inner.lock();
-        let latency = inner.histogram(Metric::EventToFeed);
+        let of_sockets = inner.histogram(Metric::EventToFeed);
+        let latency = if of_sockets.is_empty() {
+            inner.histogram(Metric::RestFeed)
+        } else {
+            of_sockets
+        };
         Glance {
+            planned: inner.count(Counter::Planned),
             sent: inner.count(Counter::Sent),
             feeds: inner.count(Counter::Feeds),
             dropped: inner.dropped_count(),
@@ -296,13 +209,16 @@ impl Recorder {
             likes: inner.count(Counter::Likes),
             p50_us: latency.value_at_quantile(0.5),
             p99_us: latency.value_at_quantile(0.99),
+            recent_p99_us: inner.series.recent_us(0.99),
         }
     }
 }
 
 /// A few numbers for a live view.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Glance {
+    /// Swipes of the plan so far.
+    pub planned: u64,
     /// Swipes sent.
     pub sent: u64,
     /// Feeds received.
@@ -321,6 +237,28 @@ pub struct Glance {
     pub p50_us: u64,
     /// 99th percentile of event-to-feed so far, in microseconds.
     pub p99_us: u64,
+    /// The same in the newest interval of the series.
+    pub recent_p99_us: u64,
+}
+
+impl Glance {
+    /// Several processes in one: counts are added; of latencies the worst is taken, for they cannot be added.
+    #[must_use]
+    pub fn together(self, other: Glance) -> Glance {
+        Glance {
+            planned: self.planned + other.planned,
+            sent: self.sent + other.sent,
+            feeds: self.feeds + other.feeds,
+            dropped: self.dropped + other.dropped,
+            errors: self.errors + other.errors,
+            repeats: self.repeats + other.repeats,
+            shown: self.shown + other.shown,
+            likes: self.likes + other.likes,
+            p50_us: self.p50_us.max(other.p50_us),
+            p99_us: self.p99_us.max(other.p99_us),
+            recent_p99_us: self.recent_p99_us.max(other.recent_p99_us),
+        }
+    }
 }
 
 /// A histogram from 1 µs to ten minutes.

@@ -5,15 +5,17 @@
 use std::time::Duration;
 
 use hdrhistogram::Histogram;
+use serde::{Deserialize, Serialize};
 use tokio::time::Instant;
 
+use super::transfer::pairs;
 use super::{Counter, LearningPoint, empty_histogram};
 
 /// The most points of a series.
 const POINTS_MAX: usize = 600;
 
 /// One point of the series.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Interval {
     /// Swipes of the plan.
     pub planned: u64,
@@ -98,8 +100,36 @@ impl Series {
         closed.points
     }
 
+    /// A quantile of the newest interval that has any latencies, in microseconds.
+    pub(crate) fn recent_us(&self, quantile: f64) -> u64 {
+        if !self.histogram.is_empty() {
+            return self.histogram.value_at_quantile(quantile);
+        }
+        let newest = self.points.iter().rev().find_map(|point| point.latency_us(quantile));
+        newest.unwrap_or(0)
+    }
+
+    /// Adds the points of a series that began at the same time.
+    pub(crate) fn absorb(&mut self, interval: Duration, points: Vec<Interval>) {
+        self.close_current();
+        while self.interval < interval {
+            self.halve();
+        }
+        for (place, point) in points.into_iter().enumerate() {
+            let at = interval.as_nanos() * place as u128;
+            let place = ((at / self.interval.as_nanos().max(1)) as usize).min(POINTS_MAX - 1);
+            if place >= self.points.len() {
+                self.points.resize(place + 1, Interval::default());
+            }
+            self.points[place].absorb(point);
+        }
+    }
+
     pub(crate) fn restart(&mut self, start: Instant) {
         self.start = start;
+        self.points.clear();
+        self.current = 0;
+        self.histogram.reset();
     }
 
     pub(crate) fn latency(&mut self, micros: u64, now: Instant) {
@@ -156,8 +186,8 @@ impl Series {
             self.points.resize(self.current + 1, Interval::default());
         }
         let point = &mut self.points[self.current];
-        for value in self.histogram.iter_recorded() {
-            point.add_latency(value.value_iterated_to(), value.count_at_value());
+        for (value, count) in pairs(&self.histogram) {
+            point.add_latency(value, count);
         }
         self.histogram.reset();
     }
