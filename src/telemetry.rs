@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use metrics::Unit;
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
+use swipeline_loadtest::process;
 use tracing_subscriber::EnvFilter;
 
 use crate::config::{LogFormat, LogSettings};
@@ -44,6 +45,26 @@ pub fn init_logs(settings: &LogSettings) {
 /// The metrics registry of this process; installed by the first call.
 pub(crate) fn metrics() -> PrometheusHandle {
     METRICS.get_or_init(install).clone()
+}
+
+/// What this process has cost, as lines of the metrics page; empty where the system does not tell. Read when somebody
+/// asks instead of kept: a counter that has to be pushed would always be late.
+pub(crate) fn process_metrics() -> String {
+    let mut text = String::new();
+    if let Some(cpu) = process::own_cpu_time() {
+        text.push_str(&format!(
+            "# HELP swipeline_process_cpu_seconds_total Processor time of this process, user and system\n\
+             # TYPE swipeline_process_cpu_seconds_total counter\nswipeline_process_cpu_seconds_total {:.2}\n\n",
+            cpu.as_secs_f64()
+        ));
+    }
+    if let Some(bytes) = process::resident_bytes(std::process::id()) {
+        text.push_str(&format!(
+            "# HELP swipeline_process_resident_memory_bytes Resident memory of this process\n\
+             # TYPE swipeline_process_resident_memory_bytes gauge\nswipeline_process_resident_memory_bytes {bytes}\n"
+        ));
+    }
+    text
 }
 
 fn install() -> PrometheusHandle {

@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::problem::{Problem, ProblemDto};
 use super::reply::reply;
 use crate::server::AppState;
+use crate::telemetry;
 
 /// The header that says who changes something.
 const CHANGED_BY_HEADER: &str = "x-changed-by";
@@ -52,7 +53,7 @@ pub(crate) async fn get_metrics(state: web::Data<AppState>) -> HttpResponse {
     }
     HttpResponse::Ok()
         .content_type("text/plain; version=0.0.4; charset=utf-8")
-        .body(state.metrics().render())
+        .body(state.metrics().render() + &telemetry::process_metrics())
 }
 
 /// The parameters in force

@@ -13,6 +13,7 @@ mod durability;
 mod feeds;
 mod harness;
 mod limits;
+mod load;
 mod pages;
 mod rest;
 mod shutdown;

@@ -97,16 +97,20 @@ impl ViewerTask {
             epoch: frame.epoch.unwrap_or_default(),
             seq: frame.seq.unwrap_or_default(),
         });
-        // A second welcome answers `hello`; everything was said after the first.
+        let recorder = &self.shared.recorder;
+        // A server may welcome the socket first and then answer the `hello` that names the session: one of the two says
+        // that it was recovered.
+        if !self.is_first_session() {
+            recorder.add(Counter::Recovered, u64::from(recovered));
+        }
+        // Everything else is said after the first.
         if !is_first {
             return Ok(());
         }
-        let recorder = &self.shared.recorder;
         recorder.latency(Metric::Welcome, now.saturating_duration_since(line.upgraded_at), now);
         if self.is_first_session() {
             return Ok(());
         }
-        recorder.add(Counter::Recovered, u64::from(recovered));
         self.say_again(stream, recovered).await
     }
 
