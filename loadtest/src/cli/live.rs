@@ -87,8 +87,10 @@ async fn draw(
             _ = stopped.wait_for(|stopping| *stopping) => break,
         }
     }
-    // The table follows where the view was.
+    // The table follows where the view was. A terminal that is gone by now needs no tidying.
+    let top = terminal.get_frame().area().as_position();
     let _ = terminal.clear();
+    let _ = terminal.set_cursor_position(top);
     let _ = terminal.show_cursor();
 }
 
