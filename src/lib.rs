@@ -8,6 +8,7 @@ pub mod auth;
 pub mod cli;
 pub mod config;
 mod demo;
+mod eval;
 mod limits;
 mod msgpack;
 mod object;

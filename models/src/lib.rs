@@ -4,6 +4,7 @@
 //! Must not: read a clock, a file or a socket, or know anything asynchronous. `now` and seeds are arguments, so that the
 //! same code serves, replays a log and is simulated in tests.
 
+pub mod baselines;
 pub mod catalogue;
 pub mod collaborative;
 pub mod event;
