@@ -4,6 +4,7 @@
 
 mod ask;
 pub mod config;
+pub mod eval;
 pub mod export;
 pub mod health;
 pub mod import;
@@ -49,6 +50,8 @@ pub enum Command {
     Import(import::Args),
     /// Write items, users or events to a file
     Export(export::Args),
+    /// Measure the recommendations on a real log, beside simple methods
+    Eval(Box<eval::Args>),
     /// Ask a running server for a user's feed
     Recommend(recommend::Args),
     /// Ask a running server what it knows about a user or an item
@@ -101,6 +104,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Demo(args) => crate::demo::run(args).await,
         Command::Import(args) => import::run(args).await,
         Command::Export(args) => export::run(args).await,
+        Command::Eval(args) => eval::run(&args),
         Command::Recommend(args) => recommend::run(args).await,
         Command::Inspect(args) => inspect::run(args).await,
         Command::Config(args) => config::run(&args),

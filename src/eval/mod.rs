@@ -3,10 +3,23 @@
 //! Owns the harness: reading logs, protocols, metrics, the report. A method sees the log's clock and what came before
 //! it, never the target, an outcome or the rest of the log. Methods plug in by [`method`], are listed in [`methods`].
 
+mod bootstrap;
 mod cpu;
 mod item_set;
+mod judge;
+mod leaks;
 mod log;
 mod method;
 mod methods;
+mod metrics;
+mod next_item;
 mod protocol;
+mod read;
+pub(crate) mod run;
+pub(crate) mod setup;
 mod shown;
+mod shown_bench;
+mod summary;
+pub(crate) mod table;
+#[cfg(test)]
+mod testing;

@@ -9,15 +9,15 @@ use std::io::BufRead;
 use super::{Fault, Problem};
 
 /// The longest line that is read; a longer one is skipped and reported. As much as a REST body may have.
-pub(super) const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
+pub(crate) const LINE_BYTES_MAX: usize = 8 * 1024 * 1024;
 
 const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// A line with its number, or what was wrong with it.
-pub(super) type GivenBack = Result<(u64, Vec<u8>), Fault>;
+pub(crate) type GivenBack = Result<(u64, Vec<u8>), Fault>;
 
 /// A reader of lines that holds one line at a time (and what was given back to it).
-pub(super) struct Lines {
+pub(crate) struct Lines {
     input: Box<dyn BufRead + Send>,
     line: Vec<u8>,
     number: u64,
@@ -27,7 +27,7 @@ pub(super) struct Lines {
 
 impl Lines {
     /// Reads lines from `input`.
-    pub(super) fn new(input: Box<dyn BufRead + Send>) -> Self {
+    pub(crate) fn new(input: Box<dyn BufRead + Send>) -> Self {
         Self {
             input,
             line: Vec::new(),
@@ -38,7 +38,7 @@ impl Lines {
     }
 
     /// Goes to the next line and returns its number, from 1; `None` at the end.
-    pub(super) fn advance(&mut self) -> Option<Result<u64, Fault>> {
+    pub(crate) fn advance(&mut self) -> Option<Result<u64, Fault>> {
         if let Some(given_back) = self.given_back.pop_front() {
             return Some(given_back.map(|(number, line)| {
                 self.number = number;
@@ -60,7 +60,7 @@ impl Lines {
     }
 
     /// Goes to the next line that is not blank.
-    pub(super) fn advance_past_blank(&mut self) -> Option<Result<u64, Fault>> {
+    pub(crate) fn advance_past_blank(&mut self) -> Option<Result<u64, Fault>> {
         loop {
             match self.advance()? {
                 Ok(_) if self.line.iter().all(u8::is_ascii_whitespace) => {}
@@ -70,12 +70,12 @@ impl Lines {
     }
 
     /// The present line without its end.
-    pub(super) fn bytes(&self) -> &[u8] {
+    pub(crate) fn bytes(&self) -> &[u8] {
         &self.line
     }
 
     /// The present line as UTF-8.
-    pub(super) fn text(&self) -> Result<&str, Problem> {
+    pub(crate) fn text(&self) -> Result<&str, Problem> {
         std::str::from_utf8(&self.line).map_err(|error| {
             Problem::new(
                 "not_utf8",
@@ -85,7 +85,7 @@ impl Lines {
     }
 
     /// The present line as UTF-8 or, where it is not, as Latin-1 (old MovieLens files).
-    pub(super) fn text_or_latin1(&self) -> Cow<'_, str> {
+    pub(crate) fn text_or_latin1(&self) -> Cow<'_, str> {
         match std::str::from_utf8(&self.line) {
             Ok(text) => Cow::Borrowed(text),
             Err(_) => Cow::Owned(self.line.iter().copied().map(char::from).collect()),
@@ -93,13 +93,13 @@ impl Lines {
     }
 
     /// Gives the present line back: the next `advance` returns it again.
-    pub(super) fn give_back(&mut self) {
+    pub(crate) fn give_back(&mut self) {
         let line = std::mem::take(&mut self.line);
         self.given_back.push_front(Ok((self.number, line)));
     }
 
     /// Gives lines back, in their order, before all others.
-    pub(super) fn give_back_all(&mut self, lines: Vec<GivenBack>) {
+    pub(crate) fn give_back_all(&mut self, lines: Vec<GivenBack>) {
         for line in lines.into_iter().rev() {
             self.given_back.push_front(line);
         }

@@ -28,7 +28,9 @@ use swipeline_models::time::TimestampMs;
 use swipeline_models::user::User;
 use swipeline_models::wire::FieldError;
 
+pub(crate) use lines::Lines;
 pub(crate) use source::{BytesRead, InputFile, expand};
+pub(crate) use table::Table;
 pub(crate) use time::parse_time;
 use time::parse_year;
 pub(crate) use write::{JsonlWriter, WriteError};

@@ -58,7 +58,7 @@ impl InputFile {
     }
 
     /// Opens it; gzip is seen by its first bytes and taken off.
-    pub(super) fn open(&self, bytes_read: &BytesRead) -> Result<Box<dyn BufRead + Send>, OpenError> {
+    pub(crate) fn open(&self, bytes_read: &BytesRead) -> Result<Box<dyn BufRead + Send>, OpenError> {
         let failed = |source| OpenError::Io {
             path: self.path().to_owned(),
             source,

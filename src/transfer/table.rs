@@ -13,7 +13,7 @@ use super::{Fault, Problem};
 const ROW_LINES_MAX: usize = 64;
 
 /// A reader of rows that holds one row at a time.
-pub(super) struct Table {
+pub(crate) struct Table {
     lines: Lines,
     parser: Reader,
     header: Vec<String>,
@@ -24,7 +24,7 @@ pub(super) struct Table {
 
 impl Table {
     /// Reads the header.
-    pub(super) fn open(lines: Lines) -> Result<Table, Fault> {
+    pub(crate) fn open(lines: Lines) -> Result<Table, Fault> {
         let mut table = Table {
             lines,
             parser: Reader::new(),
@@ -49,17 +49,17 @@ impl Table {
     }
 
     /// The names of the columns.
-    pub(super) fn header(&self) -> &[String] {
+    pub(crate) fn header(&self) -> &[String] {
         &self.header
     }
 
     /// The place of a column.
-    pub(super) fn column(&self, name: &str) -> Option<usize> {
+    pub(crate) fn column(&self, name: &str) -> Option<usize> {
         self.header.iter().position(|column| column == name)
     }
 
     /// Goes to the next row and returns the line it starts on; `None` at the end.
-    pub(super) fn advance(&mut self) -> Option<Result<u64, Fault>> {
+    pub(crate) fn advance(&mut self) -> Option<Result<u64, Fault>> {
         Some(self.read_row()?.and_then(|line| {
             if self.cell_count == self.header.len() {
                 return Ok(line);
@@ -70,7 +70,7 @@ impl Table {
     }
 
     /// A cell of the present row.
-    pub(super) fn cell(&self, place: usize) -> &str {
+    pub(crate) fn cell(&self, place: usize) -> &str {
         let start = if place == 0 {
             0
         } else {

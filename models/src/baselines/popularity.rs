@@ -6,7 +6,7 @@ use std::collections::VecDeque;
 #[derive(Debug, Clone, Default)]
 pub struct Popularity {
     counts: Vec<u32>,
-    window: VecDeque<u32>,
+    window: VecDeque<Option<u32>>,
     window_events: Option<usize>,
 }
 
@@ -21,19 +21,21 @@ impl Popularity {
         }
     }
 
-    /// Counts an event of `item`; the oldest event leaves a full window.
-    pub fn learn(&mut self, item: u32) {
-        let place = item as usize;
-        if place >= self.counts.len() {
-            self.counts.resize(place + 1, 0);
+    /// Counts an event about `item`; one that speaks for no item (`None`) only moves the window on.
+    pub fn learn(&mut self, item: Option<u32>) {
+        if let Some(item) = item {
+            let place = item as usize;
+            if place >= self.counts.len() {
+                self.counts.resize(place + 1, 0);
+            }
+            self.counts[place] += 1;
         }
-        self.counts[place] += 1;
         let Some(window_events) = self.window_events else {
             return;
         };
         self.window.push_back(item);
         if self.window.len() > window_events
-            && let Some(oldest) = self.window.pop_front()
+            && let Some(Some(oldest)) = self.window.pop_front()
         {
             self.counts[oldest as usize] -= 1;
         }
@@ -60,8 +62,8 @@ mod tests {
     #[test]
     fn a_window_forgets_and_all_time_does_not() {
         let mut all_time = Popularity::new(None);
-        let mut window = Popularity::new(Some(2));
-        for item in [3, 3, 1, 3] {
+        let mut window = Popularity::new(Some(3));
+        for item in [Some(3), Some(3), Some(1), None, Some(3)] {
             all_time.learn(item);
             window.learn(item);
         }

@@ -1,4 +1,4 @@
-//! Most popular: over all events, or in a window of the last ones.
+//! Most popular: by the likes of all events, or of a window of the last ones.
 
 use anyhow::Result;
 use swipeline_models::baselines::popularity::Popularity;
@@ -13,6 +13,7 @@ pub(crate) const WINDOW_EVENTS: usize = 16_000;
 pub(crate) struct Popular {
     name: &'static str,
     window_events: Option<usize>,
+    like_value_min: f32,
     counts: Popularity,
 }
 
@@ -31,6 +32,7 @@ impl Popular {
         Self {
             name,
             window_events,
+            like_value_min: f32::MIN,
             counts: Popularity::new(window_events),
         }
     }
@@ -43,12 +45,14 @@ impl NextItemMethod for Popular {
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {
         self.counts = Popularity::new(self.window_events);
+        self.like_value_min = history.like_value_min;
         history.events.iter().for_each(|event| self.learn(event));
         Ok(())
     }
 
     fn learn(&mut self, event: &Interaction) {
-        self.counts.learn(event.item);
+        self.counts
+            .learn((event.value >= self.like_value_min).then_some(event.item));
     }
 
     fn rank(&mut self, request: &NextItemRequest<'_>, answer: &mut Answer) {

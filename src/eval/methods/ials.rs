@@ -1,0 +1,93 @@
+//! iALS, trained once on the history; viewers are folded in by what they had.
+
+use anyhow::Result;
+use swipeline_models::baselines::ials::{FoldIn, IalsConfig, ItemFactors, train_ials};
+
+use super::{recency_weights, rows_of};
+use crate::eval::log::Interaction;
+use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
+
+/// The row `ials` or `ials-recent`.
+#[derive(Debug)]
+pub(crate) struct Ials {
+    name: &'static str,
+    config: IalsConfig,
+    /// Weight of an item over that of the one after it.
+    recency: f32,
+    like_value_min: f32,
+    model: Option<ItemFactors>,
+    fold_in: FoldIn,
+}
+
+impl Ials {
+    /// All items of a viewer count the same.
+    pub(crate) fn plain() -> Self {
+        Self::new("ials", IalsConfig::default(), 1.0)
+    }
+
+    /// The last items of a viewer count most.
+    pub(crate) fn recent() -> Self {
+        Self::new("ials-recent", IalsConfig::default(), super::RECENCY)
+    }
+
+    fn new(name: &'static str, config: IalsConfig, recency: f32) -> Self {
+        Self {
+            name,
+            config,
+            recency,
+            like_value_min: f32::MIN,
+            model: None,
+            fold_in: FoldIn::default(),
+        }
+    }
+}
+
+impl NextItemMethod for Ials {
+    fn name(&self) -> &str {
+        self.name
+    }
+
+    fn tune(&mut self, validation: &dyn Validation) -> Result<()> {
+        let mut best = (f64::NEG_INFINITY, self.config);
+        for dims in [32, 64, 128] {
+            for regularisation in [0.003, 0.01, 0.03] {
+                for unobserved in [0.03, 0.1, 0.3] {
+                    let config = IalsConfig {
+                        dims,
+                        regularisation,
+                        unobserved,
+                        ..self.config
+                    };
+                    let reached = validation.score(&mut Self::new(self.name, config, self.recency))?;
+                    if reached > best.0 {
+                        best = (reached, config);
+                    }
+                }
+            }
+        }
+        self.config = best.1;
+        Ok(())
+    }
+
+    fn fit(&mut self, history: &History<'_>) -> Result<()> {
+        self.like_value_min = history.like_value_min;
+        let config = IalsConfig {
+            threads: history.threads,
+            seed: history.seed,
+            ..self.config
+        };
+        self.model = Some(train_ials(&rows_of(history), history.catalogue.item_count(), &config));
+        Ok(())
+    }
+
+    fn learn(&mut self, _event: &Interaction) {}
+
+    fn rank(&mut self, request: &NextItemRequest<'_>, answer: &mut Answer) {
+        let scores = answer.scores(request.candidates.item_count());
+        if let Some(model) = &self.model {
+            let context = recency_weights(request.context, self.like_value_min, self.recency);
+            let user = model.fold_in(context, &mut self.fold_in);
+            model.scores_into(user, scores);
+        }
+    }
+}

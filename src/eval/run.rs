@@ -1,0 +1,272 @@
+//! The whole of an evaluation: read, measure method by method, put the report together.
+//!
+//! Owns the choice of methods by name and who hears of progress. Must not know the command line.
+
+use std::io::IsTerminal;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use anyhow::{Context, Result, bail};
+use indicatif::{ProgressBar, ProgressStyle};
+
+use super::leaks::{Found, check_impressions, check_next_item};
+use super::log::SplitLog;
+use super::methods::{IMPRESSION, NEXT_ITEM};
+use super::next_item::NextItemBench;
+use super::protocol::{leave_last, next_like};
+use super::read;
+use super::setup::{Effort, NextItemSetup};
+use super::shown::ImpressionLog;
+use super::shown_bench::ShownBench;
+use super::summary::Report;
+
+/// What is to be evaluated, and on which files.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Task {
+    /// MovieLens, replayed in time order.
+    NextLike {
+        /// The ratings.
+        data: PathBuf,
+        /// The share of events that is history.
+        split: f64,
+    },
+    /// MovieLens, each user's last item.
+    LeaveLast {
+        /// The ratings.
+        data: PathBuf,
+    },
+    /// Sequences, each user's target in a file of its own.
+    Sequence {
+        /// Training file.
+        train: PathBuf,
+        /// Test file.
+        test: PathBuf,
+    },
+    /// Click sessions.
+    Sessions {
+        /// Training file.
+        train: PathBuf,
+        /// Test file.
+        test: PathBuf,
+        /// Finished test sessions are learned.
+        online: bool,
+        /// How many steps are asked at most.
+        cases_max: usize,
+    },
+    /// Impressions.
+    RankShown {
+        /// Logs.
+        data: Vec<PathBuf>,
+        /// Videos.
+        items: PathBuf,
+        /// What viewers watched before the logs.
+        history: Option<PathBuf>,
+        /// The first day of the test part, as `yyyymmdd`.
+        test_from: u32,
+    },
+}
+
+/// How it is evaluated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Options {
+    /// The rows, by name; all of them when empty.
+    pub(crate) methods: Vec<String>,
+    /// Threads and seed.
+    pub(crate) effort: Effort,
+    /// Choose hyper-parameters on the training part first.
+    pub(crate) tune: bool,
+    /// Check every method for knowledge of the future before it is measured.
+    pub(crate) check_leaks: bool,
+}
+
+impl Task {
+    /// The names of the rows this task can have.
+    pub(crate) fn method_names(&self) -> Vec<&'static str> {
+        if matches!(self, Task::RankShown { .. }) {
+            return IMPRESSION.iter().map(|(name, _)| *name).collect();
+        }
+        NEXT_ITEM.iter().map(|(name, _)| *name).collect()
+    }
+
+    fn protocol(&self) -> &'static str {
+        match self {
+            Task::NextLike { .. } => "next-like",
+            Task::LeaveLast { .. } | Task::Sequence { .. } => "leave-last",
+            Task::Sessions { online: true, .. } => "sessions-online",
+            Task::Sessions { online: false, .. } => "sessions",
+            Task::RankShown { .. } => "rank-shown",
+        }
+    }
+
+    fn files(&self) -> Vec<&Path> {
+        match self {
+            Task::NextLike { data, .. } | Task::LeaveLast { data } => vec![data],
+            Task::Sequence { train, test } | Task::Sessions { train, test, .. } => vec![train, test],
+            Task::RankShown {
+                data, items, history, ..
+            } => {
+                let logs = data.iter().map(PathBuf::as_path);
+                logs.chain([items.as_path()]).chain(history.as_deref()).collect()
+            }
+        }
+    }
+}
+
+/// Reads, measures, reports. Says on standard error how far it is.
+///
+/// # Errors
+/// A file cannot be read, a method cannot be fitted, or `check_leaks` found something.
+pub(crate) fn run(task: &Task, options: &Options) -> Result<Report> {
+    let mut report = Report {
+        protocol: task.protocol().to_owned(),
+        data: task
+            .files()
+            .iter()
+            .map(|path| path.display().to_string())
+            .collect::<Vec<_>>()
+            .join(" "),
+        seed: options.effort.seed,
+        cases: 0,
+        rows: Vec::new(),
+    };
+    match task {
+        Task::NextLike { data, split } => {
+            let log = next_like::split(read::movielens::read(data)?, *split);
+            next_item(NextItemSetup::NextLike, &log, options, &mut report)?;
+        }
+        Task::LeaveLast { data } => {
+            let log = leave_last::split(read::movielens::read(data)?);
+            next_item(NextItemSetup::LeaveLast, &log, options, &mut report)?;
+        }
+        Task::Sequence { train, test } => {
+            let log = read::sequence::read(train, test)?;
+            next_item(NextItemSetup::LeaveLast, &log, options, &mut report)?;
+        }
+        Task::Sessions {
+            train,
+            test,
+            online,
+            cases_max,
+        } => {
+            let setup = NextItemSetup::Sessions {
+                online: *online,
+                cases_max: *cases_max,
+            };
+            next_item(setup, &read::sessions::read(train, test)?, options, &mut report)?;
+        }
+        Task::RankShown {
+            data,
+            items,
+            history,
+            test_from,
+        } => {
+            let log = read::kuairand::read(data, items, history.as_deref())?;
+            rank_shown(&log, *test_from, options, &mut report)?;
+        }
+    }
+    if report.cases == 0 {
+        bail!(
+            "nothing to ask: the test part of {} has no case of this protocol",
+            report.data
+        );
+    }
+    Ok(report)
+}
+
+fn wanted<T: Copy>(all: &[(&'static str, T)], options: &Options) -> Vec<(&'static str, T)> {
+    let chosen = all
+        .iter()
+        .filter(|(name, _)| options.methods.is_empty() || options.methods.iter().any(|wanted| wanted == name));
+    chosen.copied().collect()
+}
+
+fn next_item(setup: NextItemSetup, log: &SplitLog, options: &Options, report: &mut Report) -> Result<()> {
+    let bench = NextItemBench::new(setup, log, options.effort);
+    for (name, make) in wanted(NEXT_ITEM, options) {
+        if options.check_leaks {
+            let found = check_next_item(
+                log,
+                &setup,
+                &|log, method, observe| setup.replay(log, method, observe),
+                options.effort,
+                &|_| make(),
+            );
+            say_found(name, found?)?;
+        }
+        let progress = Progress::start(name, log.stream.len());
+        let (row, cases) = bench
+            .measure(make().as_mut(), options.tune, || progress.tick())
+            .with_context(|| format!("method {name}"))?;
+        progress.finish(cases);
+        report.cases = cases;
+        report.rows.push(row);
+    }
+    Ok(())
+}
+
+fn rank_shown(log: &ImpressionLog, test_from: u32, options: &Options, report: &mut Report) -> Result<()> {
+    let bench = ShownBench::new(log, test_from, options.effort);
+    let (train, test) = bench.sizes();
+    if train == 0 || test == 0 {
+        bail!("--test-from {test_from} leaves {train} impressions to train on and {test} to test on");
+    }
+    for (name, make) in wanted(IMPRESSION, options) {
+        if options.check_leaks {
+            say_found(name, check_impressions(log, test_from, options.effort, &|_| make())?)?;
+        }
+        let progress = Progress::start(name, test);
+        let (row, cases) = bench
+            .measure(make().as_mut(), || progress.tick())
+            .with_context(|| format!("method {name}"))?;
+        progress.finish(cases);
+        report.cases = cases;
+        report.rows.push(row);
+    }
+    Ok(())
+}
+
+fn say_found(name: &str, found: Found) -> Result<()> {
+    let Found { compared, leaked } = found;
+    if leaked > 0 {
+        bail!("{name} knows the future: {leaked} of {compared} answers changed with what came later");
+    }
+    eprintln!("{name}: no leak in {compared} answers");
+    Ok(())
+}
+
+/// How far one method is: a bar on a terminal, one line at the end otherwise.
+struct Progress {
+    name: &'static str,
+    bar: Option<ProgressBar>,
+    began: Instant,
+}
+
+impl Progress {
+    fn start(name: &'static str, events: usize) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg:20} {bar:40} {pos} cases  {elapsed}");
+            // A template that does not parse would be a fault of this file; the default style serves as well.
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(events as u64).with_style(style).with_message(name)
+        });
+        Self {
+            name,
+            bar,
+            began: Instant::now(),
+        }
+    }
+
+    fn tick(&self) {
+        if let Some(bar) = &self.bar {
+            bar.inc(1);
+        }
+    }
+
+    fn finish(self, cases: usize) {
+        let took_s = self.began.elapsed().as_secs_f64();
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+        eprintln!("{}: {cases} cases in {took_s:.1} s", self.name);
+    }
+}
