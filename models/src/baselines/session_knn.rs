@@ -18,6 +18,8 @@ pub struct SessionKnnConfig {
     pub context_items: usize,
     /// The weight of an item of the request over that of the one after it.
     pub context_decay: f32,
+    /// Exponent by which a neighbour's length divides its similarity: 0 for sessions, which are short.
+    pub length_exponent: f32,
 }
 
 impl Default for SessionKnnConfig {
@@ -27,6 +29,7 @@ impl Default for SessionKnnConfig {
             neighbours: 500,
             context_items: 2,
             context_decay: 0.7,
+            length_exponent: 0.0,
         }
     }
 }
@@ -117,8 +120,11 @@ impl SessionKnn {
             weight *= self.config.context_decay;
         }
         self.nearest.clear();
-        self.nearest
-            .extend(self.similarity.iter().map(|(place, similarity)| (*place, *similarity)));
+        for (place, similarity) in &self.similarity {
+            let length = self.sessions[*place as usize].items.len() as f32;
+            let sum = similarity.sum * length.powf(-self.config.length_exponent);
+            self.nearest.push((*place, Similarity { sum, ..*similarity }));
+        }
         let at_ms = |place: u32| (self.sessions[place as usize].last_at_ms, place);
         keep_best(&mut self.nearest, self.config.recent_sessions, |left, right| {
             at_ms(right.0).cmp(&at_ms(left.0))

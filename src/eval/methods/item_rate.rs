@@ -1,4 +1,4 @@
-//! Item rate: how often each outcome came of showing the video, smoothed towards the average.
+//! Item rate: how often each outcome came of showing the video in this part of the app, smoothed.
 
 use anyhow::Result;
 
@@ -29,7 +29,7 @@ impl ImpressionMethod for ItemRate {
     fn start_day(&mut self) {}
 
     fn predict(&mut self, shown: &Shown) -> [f32; OUTCOME_COUNT] {
-        self.items.of(shown.item)
+        self.items.of(shown.item, shown.tab)
     }
 
     fn predict_frozen(&mut self, shown: &Shown) -> [f32; OUTCOME_COUNT] {
@@ -37,6 +37,6 @@ impl ImpressionMethod for ItemRate {
     }
 
     fn learn(&mut self, shown: &Shown, outcome: &Outcome) {
-        self.items.learn(shown.item, &outcome.labels);
+        self.items.learn(shown.item, shown.tab, &outcome.labels);
     }
 }

@@ -27,7 +27,7 @@ pub(crate) const NEXT_ITEM: &[(&str, MakeNextItem)] = &[
     ("ials-recent", || Box::new(ials::Ials::recent())),
     ("ease", || Box::new(ease::Ease::plain())),
     ("ease-recent", || Box::new(ease::Ease::recent())),
-    ("vmis-knn", || Box::new(session_knn::SessionKnn::default())),
+    ("vmis-knn", || Box::new(session_knn::SessionKnn::vmis())),
     ("transitions", || Box::new(transitions::Transitions::default())),
 ];
 

@@ -6,10 +6,12 @@ use super::rates::Rates;
 use crate::eval::method::{ImpressionHistory, ImpressionMethod};
 use crate::eval::shown::{OUTCOME_COUNT, Outcome, Shown, moments};
 
-/// Inputs: 1, the logits of both rates less those of the average, and their product.
-const INPUTS: usize = 4;
+/// Inputs: 1, the logit of the tab's rate, the logits of both rates less those of their priors, and their product.
+const INPUTS: usize = 5;
 /// Step of the gradient, divided by the root of the squared gradients so far (AdaGrad).
 const STEP: f32 = 0.05;
+/// A viewer's rate is one over all parts of the app: there is too little of each.
+const ANY_TAB: u32 = 0;
 
 type Inputs = [[f32; INPUTS]; OUTCOME_COUNT];
 
@@ -25,13 +27,13 @@ pub(crate) struct UserItemLogistic {
 
 impl UserItemLogistic {
     fn inputs(&self, users: &Rates, shown: &Shown) -> Inputs {
-        let (item, user) = (self.items.of(shown.item), users.of(shown.user));
-        // A key that nothing is known of has the average.
-        let average = self.items.of(u32::MAX);
+        let (item, tab) = (self.items.of(shown.item, shown.tab), self.items.of_tab(shown.tab));
+        let (user, anyone) = (users.of(shown.user, ANY_TAB), users.of_tab(ANY_TAB));
         std::array::from_fn(|outcome| {
-            let base = logit(average[outcome]);
-            let (item, user) = (logit(item[outcome]) - base, logit(user[outcome]) - base);
-            [1.0, item, user, item * user]
+            let base = logit(tab[outcome]);
+            let item = logit(item[outcome]) - base;
+            let user = logit(user[outcome]) - logit(anyone[outcome]);
+            [1.0, base, item, user, item * user]
         })
     }
 
@@ -90,8 +92,8 @@ impl ImpressionMethod for UserItemLogistic {
     fn learn(&mut self, shown: &Shown, outcome: &Outcome) {
         let inputs = self.inputs(&self.users, shown);
         self.descend(&inputs, &outcome.labels);
-        self.items.learn(shown.item, &outcome.labels);
-        self.users.learn(shown.user, &outcome.labels);
+        self.items.learn(shown.item, shown.tab, &outcome.labels);
+        self.users.learn(shown.user, ANY_TAB, &outcome.labels);
     }
 }
 
