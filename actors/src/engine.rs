@@ -90,6 +90,7 @@ impl Engine {
         tasks.push(tokio::spawn(service::run_trends(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_checkpoints(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_graph_builds(self.shared.clone())));
+        tasks.push(tokio::spawn(service::run_linear_fits(self.shared.clone())));
         tasks.push(tokio::spawn(sweep));
     }
 
@@ -406,6 +407,15 @@ impl Engine {
                 journal.last_commit_us as f64 / 1e6,
             ),
             ("swipeline_knn_sessions", shared.world.session_knn.len() as f64),
+            ("swipeline_linear_items", shared.world.linear.item_count() as f64),
+            (
+                "swipeline_profile_gain_narrow",
+                f64::from(shared.world.profiles.gains()[0]),
+            ),
+            (
+                "swipeline_profile_gain_wide",
+                f64::from(shared.world.profiles.gains()[1]),
+            ),
             ("swipeline_params_version", shared.params.current().version as f64),
         ];
         for (name, value) in gauges {

@@ -65,14 +65,15 @@ fn collaborative(criterion: &mut Criterion) {
         bencher.iter(|| visits.neighbours(black_box(next()[0]), NOW, &params, &mut out));
     });
     let mut recent_scratch = RecentScratch::default();
-    criterion.bench_function("co_visits_score_from_10_recent", |bencher| {
-        bencher.iter(|| {
-            let viewer = next();
-            let recent: [(Row, f32); RECENT] = std::array::from_fn(|place| (viewer[place], 1.0));
-            visits.score_from_recent(&recent, NOW, &params, LIMIT, &mut recent_scratch, &mut out);
-            black_box(out.len())
+    for profile in &PROFILES {
+        criterion.bench_function(&format!("co_visits_score_from_recent/{}", profile.name), |bencher| {
+            bencher.iter(|| {
+                let recent = recent_items(next());
+                visits.score_from_recent(&recent, profile, NOW, &params, LIMIT, &mut recent_scratch, &mut out);
+                black_box(out.len())
+            });
         });
-    });
+    }
     criterion.bench_function("co_visits_record", |bencher| {
         bencher.iter_batched(
             || recent_items(next()),
@@ -81,12 +82,15 @@ fn collaborative(criterion: &mut Criterion) {
         );
     });
     let mut knn_scratch = KnnScratch::default();
-    criterion.bench_function("session_knn_recommend", |bencher| {
-        bencher.iter(|| {
-            index.recommend(black_box(next()), None, &params, LIMIT, &mut knn_scratch, &mut out);
-            black_box(out.len())
+    for profile in &PROFILES {
+        criterion.bench_function(&format!("session_knn_recommend/{}", profile.name), |bencher| {
+            bencher.iter(|| {
+                let recent = recent_items(black_box(next()));
+                index.recommend(&recent, None, profile, &params, LIMIT, &mut knn_scratch, &mut out);
+                black_box(out.len())
+            });
         });
-    });
+    }
     criterion.bench_function("session_knn_extend_8", |bencher| {
         bencher.iter(|| {
             let mut key = None;

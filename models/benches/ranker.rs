@@ -66,7 +66,14 @@ fn bench_fusion(criterion: &mut Criterion) {
         let pre_rank = vec![0.5; n];
         let mut scores = vec![0.0; n];
         group.bench_function(BenchmarkId::new("fuse_into", n), |bencher| {
-            bencher.iter(|| weights.fuse_into(black_box(&objectives), black_box(&pre_rank), &mut scores));
+            bencher.iter(|| {
+                weights.fuse_into(
+                    black_box(&objectives),
+                    black_box(&pre_rank),
+                    black_box(&pre_rank),
+                    &mut scores,
+                )
+            });
         });
     }
     group.finish();

@@ -12,6 +12,7 @@ pub mod features;
 pub mod ids;
 pub mod index;
 pub mod item;
+pub mod learn;
 pub mod params;
 pub mod pipeline;
 pub mod popularity;

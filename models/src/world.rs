@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::catalogue::Catalogue;
-use crate::collaborative::{CoVisits, SessionKnn};
+use crate::collaborative::{CoVisits, LinearSlot, ProfileChoice, SessionKnn};
 use crate::index::{IndexParams, VectorError};
 use crate::params::Params;
 use crate::popularity::{Board, TrendingLists};
@@ -26,6 +26,10 @@ pub struct World {
     pub co_visits: CoVisits,
     /// Which sessions are alike.
     pub session_knn: SessionKnn,
+    /// What all sessions together say.
+    pub linear: LinearSlot,
+    /// How far back requests look.
+    pub profiles: ProfileChoice,
     /// The numbers that an operator may turn.
     pub params: ArcSwap<Params>,
     /// The ranking model.
@@ -44,6 +48,8 @@ impl World {
             trending: ArcSwap::from_pointee(TrendingLists::default()),
             co_visits: CoVisits::default(),
             session_knn: SessionKnn::default(),
+            linear: LinearSlot::default(),
+            profiles: ProfileChoice::default(),
             params: ArcSwap::from(Arc::new(Params::default())),
             ranker: RankerSlot::bundled(TimestampMs::default())
                 .unwrap_or_else(|_| RankerSlot::linear(TimestampMs::default())),

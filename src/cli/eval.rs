@@ -7,10 +7,14 @@ use std::process::ExitCode;
 use anyhow::Context;
 use clap::error::ErrorKind;
 use clap::{CommandFactory, ValueEnum};
+use swipeline_models::params::{Params, parse};
 
 use super::Cli;
+
 use crate::eval::run::{Options, Task, run as evaluate};
+
 use crate::eval::setup::Effort;
+
 use crate::eval::table::{main_table, slice_table};
 
 /// Arguments of `swipeline eval`.
@@ -56,6 +60,9 @@ pub struct Args {
     /// Rows of the table, by name [default: all]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     methods: Vec<String>,
+    /// Evaluate with this params document (JSON, only what differs from the defaults)
+    #[arg(long, value_name = "FILE")]
+    params: Option<PathBuf>,
     /// Choose hyper-parameters on the training part first
     #[arg(long)]
     tune: bool,
@@ -114,6 +121,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
             threads: args.threads.map_or(cores, usize::from),
             seed: args.seed,
         },
+        params: args.params.as_deref().map(read_params).transpose()?,
         tune: args.tune,
         check_leaks: args.check_leaks,
     };
@@ -128,6 +136,19 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
         std::fs::write(path, json).with_context(|| path.display().to_string())?;
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A params document, with what is wrong with it by field.
+fn read_params(path: &Path) -> anyhow::Result<Params> {
+    let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
+    let document = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
+    parse(document).map_err(|errors| {
+        let errors: Vec<String> = errors
+            .iter()
+            .map(|error| format!("{}: {}", error.field, error.detail))
+            .collect();
+        anyhow::anyhow!("{}: {}", path.display(), errors.join("; "))
+    })
 }
 
 /// Ends the process as the parser of the command line does.

@@ -4,6 +4,7 @@
 //! have known at that moment: a request has no target, an impression no outcome.
 
 use anyhow::Result;
+use swipeline_models::params::Params;
 
 use super::item_set::ItemSet;
 use super::log::{Catalogue, Interaction};
@@ -100,6 +101,9 @@ pub(crate) trait Validation {
 pub(crate) trait NextItemMethod {
     /// The name of its row.
     fn name(&self) -> &str;
+
+    /// Takes the operator's params (`--params`); called first. Only the product has any.
+    fn configure(&mut self, _params: &Params) {}
 
     /// Chooses hyper-parameters (`--tune`); called before [`Self::fit`]. By default there are none.
     ///

@@ -8,10 +8,12 @@ use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 use indicatif::{ProgressBar, ProgressStyle};
+use swipeline_models::params::Params;
 
 use super::leaks::{Found, check_impressions, check_next_item};
 use super::log::SplitLog;
-use super::methods::{IMPRESSION, NEXT_ITEM};
+use super::method::NextItemMethod;
+use super::methods::{ABLATIONS, IMPRESSION, NEXT_ITEM};
 use super::next_item::NextItemBench;
 use super::protocol::{leave_last, next_like};
 use super::read;
@@ -67,12 +69,14 @@ pub(crate) enum Task {
 }
 
 /// How it is evaluated.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Options {
     /// The rows, by name; all of them when empty.
     pub(crate) methods: Vec<String>,
     /// Threads and seed.
     pub(crate) effort: Effort,
+    /// The operator's params; the defaults when there are none.
+    pub(crate) params: Option<Params>,
     /// Choose hyper-parameters on the training part first.
     pub(crate) tune: bool,
     /// Check every method for knowledge of the future before it is measured.
@@ -85,7 +89,7 @@ impl Task {
         if matches!(self, Task::RankShown { .. }) {
             return IMPRESSION.iter().map(|(name, _)| *name).collect();
         }
-        NEXT_ITEM.iter().map(|(name, _)| *name).collect()
+        NEXT_ITEM.iter().chain(ABLATIONS).map(|(name, _)| *name).collect()
     }
 
     fn protocol(&self) -> &'static str {
@@ -173,29 +177,43 @@ pub(crate) fn run(task: &Task, options: &Options) -> Result<Report> {
     Ok(report)
 }
 
-fn wanted<T: Copy>(all: &[(&'static str, T)], options: &Options) -> Vec<(&'static str, T)> {
+/// The rows that were asked for: `all` when none was named, `by_name` only when named.
+fn wanted<T: Copy>(
+    all: &[(&'static str, T)],
+    by_name: &[(&'static str, T)],
+    options: &Options,
+) -> Vec<(&'static str, T)> {
+    let is_named = |name: &str| options.methods.iter().any(|wanted| wanted == name);
     let chosen = all
         .iter()
-        .filter(|(name, _)| options.methods.is_empty() || options.methods.iter().any(|wanted| wanted == name));
+        .filter(|(name, _)| options.methods.is_empty() || is_named(name))
+        .chain(by_name.iter().filter(|(name, _)| is_named(name)));
     chosen.copied().collect()
 }
 
 fn next_item(setup: NextItemSetup, log: &SplitLog, options: &Options, report: &mut Report) -> Result<()> {
     let bench = NextItemBench::new(setup, log, options.effort);
-    for (name, make) in wanted(NEXT_ITEM, options) {
+    let make_configured = |make: fn() -> Box<dyn NextItemMethod>| {
+        let mut method = make();
+        if let Some(params) = &options.params {
+            method.configure(params);
+        }
+        method
+    };
+    for (name, make) in wanted(NEXT_ITEM, ABLATIONS, options) {
         if options.check_leaks {
             let found = check_next_item(
                 log,
                 &setup,
                 &|log, method, observe| setup.replay(log, method, observe),
                 options.effort,
-                &|_| make(),
+                &|_| make_configured(make),
             );
             say_found(name, found?)?;
         }
         let progress = Progress::start(name, log.stream.len());
         let (row, cases) = bench
-            .measure(make().as_mut(), options.tune, || progress.tick())
+            .measure(make_configured(make).as_mut(), options.tune, || progress.tick())
             .with_context(|| format!("method {name}"))?;
         progress.finish(cases);
         report.cases = cases;
@@ -210,7 +228,7 @@ fn rank_shown(log: &ImpressionLog, test_from: u32, options: &Options, report: &m
     if train == 0 || test == 0 {
         bail!("--test-from {test_from} leaves {train} impressions to train on and {test} to test on");
     }
-    for (name, make) in wanted(IMPRESSION, options) {
+    for (name, make) in wanted(IMPRESSION, &[], options) {
         if options.check_leaks {
             say_found(name, check_impressions(log, test_from, options.effort, &|_| make())?)?;
         }

@@ -7,7 +7,7 @@
 use std::ops::ControlFlow;
 use std::time::{Duration, Instant};
 
-use swipeline_models::collaborative::SessionRecord;
+use swipeline_models::collaborative::{ProfileRecord, SessionRecord};
 use swipeline_models::ids::Row;
 use swipeline_storage::{Seq, SnapshotError, SnapshotOp, SnapshotStore, Tree};
 
@@ -22,12 +22,15 @@ pub(crate) struct MetaKeys {
     pub(crate) sequence: &'static [u8],
     /// Region names in the order of their numbers, because item statistics are stored by number.
     pub(crate) regions: &'static [u8],
+    /// How well each profile of requests has served.
+    pub(crate) profiles: &'static [u8],
 }
 
 /// The keys in use.
 pub(crate) const META_KEYS: MetaKeys = MetaKeys {
     sequence: b"checkpoint_sequence",
     regions: b"regions",
+    profiles: b"profiles",
 };
 
 /// How many co-engagement rows one checkpoint writes at most; the rest follows with the next one.
@@ -138,7 +141,11 @@ fn write_all(
         key: key.to_vec(),
         value,
     };
-    store.apply(vec![meta(META_KEYS.regions, encode(&names))])?;
+    let profiles = encode(&shared.world.profiles.export());
+    store.apply(vec![
+        meta(META_KEYS.regions, encode(&names)),
+        meta(META_KEYS.profiles, profiles),
+    ])?;
     store.flush()?;
     // Only when everything before it is durable may the number say so.
     store.apply(vec![meta(META_KEYS.sequence, encode(&included.0))])?;
@@ -206,11 +213,18 @@ pub(crate) fn load_collaborative(shared: &Shared) -> Result<(), SnapshotError> {
         match decode_bytes::<Vec<SessionRecord>>(value) {
             Ok(records) => records.iter().for_each(|record| {
                 world.session_knn.import(record);
+                world.linear.count_events(record.items.len() as u64);
             }),
             Err(error) => report_damage("sessions", &error),
         }
         ControlFlow::Continue(())
     })?;
+    if let Some(profiles) = store.get(Tree::Meta, META_KEYS.profiles)? {
+        match decode_bytes::<ProfileRecord>(&profiles) {
+            Ok(record) => world.profiles.import(&record),
+            Err(error) => report_damage("profiles", &error),
+        }
+    }
     let mut fresh = Vec::new();
     // What was just read is not a change.
     world.co_visits.take_dirty(usize::MAX, &mut fresh);

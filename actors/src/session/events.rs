@@ -3,10 +3,10 @@
 use std::time::Instant;
 
 use actix::{Context, Handler};
-use swipeline_models::collaborative::RecentItem;
 use swipeline_models::event::{Event, Signal};
 use swipeline_models::ids::{EventId, Row};
-use swipeline_models::session::{Applied, RecentAction, ServedItem, SessionState};
+use swipeline_models::learn::learn_event;
+use swipeline_models::session::{Applied, ServedItem, SessionState};
 use swipeline_models::wire::{CauseDto, ClientMessage, EventDto, FieldError, MessageId, Rejection, ServerMessage};
 
 use super::actor::SessionActor;
@@ -16,7 +16,7 @@ use crate::api::EngineError;
 use crate::clock;
 use crate::items::Recorded;
 use crate::records::{EventRecord, JournalEntry};
-use crate::shared::{Shared, SharedRef, journal_error};
+use crate::shared::{SharedRef, journal_error};
 
 /// So many strong signals of one message are answered one by one; of more only the last.
 const ANSWERED_SIGNALS_MAX: usize = 16;
@@ -282,7 +282,7 @@ fn count_event(
     row: Row,
     sequence: u64,
 ) -> Option<Applied> {
-    let applied = learn_event(shared, state, event, row)?;
+    let applied = learn_event(&shared.world, state, event, row)?;
     let region = state.region;
     let watch_ms = event.watch_ms.unwrap_or(0);
     shared.items.record(
@@ -296,41 +296,5 @@ fn count_event(
             sequence,
         },
     );
-    Some(applied)
-}
-
-/// Lets one event change the viewer's state and what is learned from viewers together.
-pub(super) fn learn_event(shared: &Shared, state: &mut SessionState, event: &Event, row: Row) -> Option<Applied> {
-    let params = shared.world.params.load();
-    let snapshot = shared.world.catalogue.load();
-    let entry = snapshot.entry(row)?;
-    state.short.fit_dimension(snapshot.dimension());
-    state.long.fit_dimension(snapshot.dimension());
-    let mut before: Vec<RecentAction> = Vec::new();
-    state.recent_positive(params.collaborative.pair_window as usize, &mut before);
-    let applied = state.apply(event, row, entry, snapshot.vector(row), &params);
-    if applied.weight > 0.0 {
-        let recent: Vec<RecentItem> = before
-            .iter()
-            .rev()
-            .filter(|action| action.row != row)
-            .map(|action| RecentItem {
-                row: action.row,
-                at: action.at,
-                weight: action.weight,
-            })
-            .collect();
-        shared
-            .world
-            .co_visits
-            .record(row, &recent, event.at, applied.weight, &params.collaborative);
-        let running = state.knn_session;
-        state.knn_session = Some(
-            shared
-                .world
-                .session_knn
-                .extend(running, row, event.at, &params.collaborative),
-        );
-    }
     Some(applied)
 }

@@ -2,12 +2,13 @@
 
 use rustc_hash::FxHashMap;
 use swipeline_models::ids::{Row, UserId};
+use swipeline_models::learn::learn_event;
 use swipeline_models::session::SessionState;
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::UserDto;
 use swipeline_storage::SnapshotOp;
 
-use super::events::{count_shown, learn_event};
+use super::events::count_shown;
 use super::store::{session_row, stored_session};
 use crate::items::{Recorded, ReplayedItems};
 use crate::records::EventRecord;
@@ -39,7 +40,7 @@ impl ReplayedSessions {
                 continue;
             };
             if is_new && !state.is_duplicate(&event) {
-                learn_event(shared, state, &event, record.row);
+                learn_event(&shared.world, state, &event, record.row);
             }
             let watch_ms = record.watch_ms.unwrap_or(0);
             let recorded = Recorded {

@@ -7,7 +7,7 @@
 use ndarray::Array2;
 use rustc_hash::FxHashMap;
 
-use super::symmetric::{NotPositiveDefinite, invert};
+use crate::collaborative::symmetric::{NotPositiveDefinite, invert};
 
 /// The settings of [`Ease`].
 #[derive(Debug, Clone, Copy, PartialEq)]

@@ -7,5 +7,4 @@ pub mod ials;
 pub mod item_knn;
 pub mod popularity;
 pub mod session_knn;
-pub mod symmetric;
 pub mod transitions;

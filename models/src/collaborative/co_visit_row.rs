@@ -9,7 +9,7 @@ use crate::popularity::halvings;
 use crate::time::TimestampMs;
 
 /// The most neighbours kept per item: 12 bytes each.
-pub const CO_VISIT_NEIGHBOURS_MAX: usize = 64;
+pub const CO_VISIT_NEIGHBOURS_MAX: usize = 128;
 
 /// An item engaged with around another.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -4,12 +4,13 @@
 //! it takes another's or computes.
 //!
 //! The pair of the item before (b) and the item after (a), g positive items and Δt apart, weighs `weight_b · weight_a ·
-//! (1 / g) / (1 + ln(1 + Δt / session_gap))` from b to a and half of that from a to b: decayed transitions, the best
-//! single method of the project's yardsticks. All fade with `half_life_ms`. The score of j beside i is `w_ij / (n_j +
-//! 5)^0.5` with n_j the decayed engagements with j, the usual discount of popular items in item-kNN (M. Deshpande, G.
-//! Karypis, "Item-based top-N recommendation algorithms", TOIS 2004), shrunk for items with few.
+//! g^-p / (1 + Δt / pause)` from b to a and `reverse` of that from a to b: decayed transitions, the best single method
+//! of the project's yardsticks. The time in the weight serves viewers who click once a minute and viewers who swipe once
+//! a second with the same settings. All fade with `half_life_ms`. The score of j beside i is `w_ij / (n_j + 5)^power`
+//! with n_j the decayed engagements with j, the usual discount of popular items in item-kNN (M. Deshpande, G. Karypis,
+//! "Item-based top-N recommendation algorithms", TOIS 2004), shrunk for items with few.
 //!
-//! Memory: per item in use 12 bytes a neighbour (at most 64) and 64 bytes more.
+//! Memory: per item in use 12 bytes a neighbour (at most 128) and 64 bytes more.
 
 use std::fmt;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
@@ -17,18 +18,22 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::co_visit_row::{CO_VISIT_NEIGHBOURS_MAX, CoVisitRow};
+use super::profile::QueryProfile;
 use super::sparse_scores::SparseScores;
 use crate::ids::Row;
 use crate::params::CollaborativeParams;
 use crate::popularity::{BOARD_ROWS_MAX, CHUNK_CELLS, ChunkTable, DecayStamp, ScoredRow, halvings, keep_best};
+use crate::session::RecentAction;
 use crate::time::TimestampMs;
 
-/// What a pair weighs from the later item to the earlier, compared with from the earlier to the later.
-const REVERSE_WEIGHT: f32 = 0.5;
 /// Added to the engagements of an item before its popularity is discounted.
-const ENGAGEMENTS_SHRINK: f32 = 5.0;
-/// Each step back in the viewer's recent items counts so much less.
-const RECENCY_STEP: f32 = 0.4;
+pub(super) const ENGAGEMENTS_SHRINK: f32 = 5.0;
+/// One of the viewer's items that counts less than this is not looked at.
+pub(super) const QUERY_WEIGHT_MIN: f32 = 0.02;
+/// The exponent of the popularity discount where no viewer asks.
+const NEIGHBOUR_POPULARITY_POWER: f32 = 0.5;
+/// The most of the viewer's last items that a request looks at.
+pub const QUERY_ITEMS_MAX: usize = 20;
 /// In place of an engagement stamp: the item has been removed.
 const REMOVED: u64 = u64::MAX;
 /// Rows per word of the dirty bitmap.
@@ -45,6 +50,16 @@ pub struct RecentItem {
     pub weight: f32,
 }
 
+impl From<&RecentAction> for RecentItem {
+    fn from(action: &RecentAction) -> Self {
+        Self {
+            row: action.row,
+            at: action.at,
+            weight: action.weight,
+        }
+    }
+}
+
 /// An item's engagement stamp.
 struct Engagements(AtomicU64);
 
@@ -57,7 +72,7 @@ impl Default for Engagements {
 /// Reusable memory of [`CoVisits::score_from_recent`]; one per thread.
 #[derive(Debug, Default)]
 pub struct RecentScratch {
-    sums: SparseScores,
+    pub(super) sums: SparseScores,
     neighbours: Vec<ScoredRow>,
 }
 
@@ -106,7 +121,7 @@ impl CoVisits {
             })
         };
         // Which of the two came first decides the direction; a late event may precede what is recent.
-        let (to_later, to_earlier) = (1.0, REVERSE_WEIGHT);
+        let (to_later, to_earlier) = (1.0, params.pair_reverse_weight);
         self.change(item, |row| {
             row.add_engagement(weight, at, params.half_life_ms);
             for (other, pair) in partners().filter(|(other, _)| !self.is_removed(other.row)) {
@@ -130,6 +145,7 @@ impl CoVisits {
     /// Puts the item's neighbours into `out`, best first; removed ones are left out.
     pub fn neighbours(&self, row: Row, now: TimestampMs, params: &CollaborativeParams, out: &mut Vec<ScoredRow>) {
         self.neighbours_unordered(row, now, params, out);
+        self.discount(out, now, params, NEIGHBOUR_POPULARITY_POWER);
         keep_best(out, CO_VISIT_NEIGHBOURS_MAX);
     }
 
@@ -140,11 +156,14 @@ impl CoVisits {
         (landmark != TimestampMs::default()).then_some(landmark)
     }
 
-    /// Sums the neighbours of the viewer's last items (newest last, with their weights) and puts the best `limit` into
-    /// `out`, best first. An item k steps back counts 0.4^k. The recent items themselves are left out.
+    /// Sums the neighbours of the viewer's last items (newest last) and puts the best `limit` into `out`, best first. An
+    /// item k steps and Δt before the newest counts `decay^k / (1 + Δt / recency_pause)` of its weight. The recent items
+    /// themselves are left out.
+    #[expect(clippy::too_many_arguments, reason = "what is asked, how, and where it goes")]
     pub fn score_from_recent(
         &self,
-        recent: &[(Row, f32)],
+        recent: &[RecentItem],
+        profile: &QueryProfile,
         now: TimestampMs,
         params: &CollaborativeParams,
         limit: usize,
@@ -153,20 +172,21 @@ impl CoVisits {
     ) {
         out.clear();
         scratch.sums.clear();
-        let mut recency = 1.0_f32;
-        for &(row, weight) in recent.iter().rev().take(params.pair_window as usize) {
-            self.neighbours_unordered(row, now, params, &mut scratch.neighbours);
+        for (item, weight) in query_weights(recent, profile.item_decay, params) {
+            self.neighbours_unordered(item.row, now, params, &mut scratch.neighbours);
             for neighbour in &scratch.neighbours {
-                scratch.sums.add(neighbour.row, neighbour.score * weight * recency, 0);
+                scratch
+                    .sums
+                    .add(neighbour.row, neighbour.score * weight * item.weight, 0);
             }
-            recency *= RECENCY_STEP;
         }
-        let is_recent = |row: Row| recent.iter().any(|(known, _)| *known == row);
+        let is_recent = |row: Row| recent.iter().any(|known| known.row == row);
         let found = scratch.sums.scores().iter().map(|sum| ScoredRow {
             row: sum.key,
             score: sum.score,
         });
-        out.extend(found.filter(|scored| scored.score > 0.0 && !is_recent(scored.row)));
+        out.extend(found.filter(|scored| !is_recent(scored.row)));
+        self.discount(out, now, params, profile.item_popularity_power);
         keep_best(out, limit);
     }
 
@@ -252,12 +272,17 @@ impl CoVisits {
             state.landmark
         };
         let faded = halvings(now.since(landmark), params.half_life_ms) as f32;
-        out.retain_mut(|neighbour| {
-            let Some(engagements) = self.engagements_at(neighbour.row, now, params) else {
+        out.iter_mut().for_each(|neighbour| neighbour.score *= faded);
+    }
+
+    /// Divides by popularity and drops what has been removed.
+    fn discount(&self, scored: &mut Vec<ScoredRow>, now: TimestampMs, params: &CollaborativeParams, power: f32) {
+        scored.retain_mut(|one| {
+            let Some(engagements) = self.engagements_at(one.row, now, params) else {
                 return false;
             };
-            neighbour.score *= faded / (engagements + ENGAGEMENTS_SHRINK).sqrt();
-            neighbour.score > 0.0
+            one.score *= (engagements + ENGAGEMENTS_SHRINK).powf(-power);
+            one.score > 0.0
         });
     }
 
@@ -279,8 +304,31 @@ impl CoVisits {
 
 /// The part of a pair's weight that falls with the distance in positions and in time.
 pub(super) fn closeness(gap: u16, apart_ms: i64, params: &CollaborativeParams) -> f32 {
-    let pauses = apart_ms as f32 / params.session_gap_ms.max(1) as f32;
-    1.0 / f32::from(gap) / (1.0 + pauses.ln_1p())
+    f32::from(gap).powf(-params.pair_gap_power) * patience(apart_ms, params.pair_pause_ms)
+}
+
+/// The viewer's last items, the newest first, with the weight of their place and time in a request, until it is too
+/// small to matter.
+pub(super) fn query_weights<'a>(
+    recent: &'a [RecentItem],
+    step_decay: f32,
+    params: &'a CollaborativeParams,
+) -> impl Iterator<Item = (&'a RecentItem, f32)> {
+    let newest = recent.last().map_or(TimestampMs::default(), |item| item.at);
+    let mut place_weight = 1.0_f32;
+    let weighted = recent.iter().rev().map(move |item| {
+        let weight = place_weight * patience(newest.since(item.at), params.recency_pause_ms);
+        place_weight *= step_decay;
+        (item, weight)
+    });
+    weighted
+        .take(QUERY_ITEMS_MAX)
+        .take_while(|(_, weight)| *weight >= QUERY_WEIGHT_MIN)
+}
+
+/// 1 / (1 + Δt / pause).
+fn patience(apart_ms: i64, pause_ms: i64) -> f32 {
+    1.0 / (1.0 + apart_ms.max(0) as f32 / pause_ms.max(1) as f32)
 }
 
 /// Clears up to `limit` bits of the word and appends their rows; returns how many.

@@ -1,7 +1,8 @@
 //! Tests of item-item co-engagement: directions, discounts, fading, removal, snapshots and threads.
 
-use super::co_visits::closeness;
+use super::co_visits::{closeness, query_weights};
 use super::*;
+use crate::collaborative::profile::{NARROW, WIDE};
 use crate::ids::Row;
 use crate::params::CollaborativeParams;
 use crate::popularity::ScoredRow;
@@ -34,10 +35,10 @@ fn rows(list: &[ScoredRow]) -> Vec<Row> {
 fn near_and_later_items_are_the_closest() {
     let visits = CoVisits::default();
     watch(&visits, &[1, 2, 3, 4], NOW);
-    assert_eq!(rows(&neighbours(&visits, 2, NOW)), [3, 1, 4]);
+    assert_eq!(rows(&neighbours(&visits, 2, NOW)), [3, 4, 1]);
     let (forward, backward) = (neighbours(&visits, 2, NOW)[0].score, neighbours(&visits, 3, NOW)[1]);
     assert_eq!(backward.row, 2);
-    assert!((forward / backward.score - 2.0).abs() < 1e-3);
+    assert!((forward / backward.score - 1.0 / 0.7).abs() < 1e-3);
     assert!(neighbours(&visits, 99, NOW).is_empty());
 }
 
@@ -100,11 +101,19 @@ fn recent_items_vote_by_recency_and_are_not_named() {
     watch(&visits, &[2, 30], NOW);
     let (mut scratch, mut out) = (RecentScratch::default(), Vec::new());
     let params = CollaborativeParams::default();
+    let recent = |rows: &[Row]| -> Vec<RecentItem> {
+        let item = |row: &Row| RecentItem {
+            row: *row,
+            at: NOW,
+            weight: 1.0,
+        };
+        rows.iter().map(item).collect()
+    };
     for _ in 0..2 {
-        visits.score_from_recent(&[(1, 1.0), (2, 1.0)], NOW, &params, 10, &mut scratch, &mut out);
+        visits.score_from_recent(&recent(&[1, 2]), &NARROW, NOW, &params, 10, &mut scratch, &mut out);
         assert_eq!(rows(&out), [30, 20, 10]);
     }
-    visits.score_from_recent(&[(10, 1.0), (1, 1.0)], NOW, &params, 1, &mut scratch, &mut out);
+    visits.score_from_recent(&recent(&[10, 1]), &WIDE, NOW, &params, 1, &mut scratch, &mut out);
     assert_eq!(rows(&out), [30]);
 }
 
@@ -160,4 +169,26 @@ fn threads_together_lose_no_pair() {
         .expect("paired")
         .weight;
     assert!((to_second - 2_000.0 * closeness(1, SECOND_MS, &CollaborativeParams::default())).abs() < 1.0);
+}
+
+#[test]
+fn items_long_before_the_newest_count_less_and_soon_nothing() {
+    let params = CollaborativeParams::default();
+    let item = |row: Row, before_ms: i64| RecentItem {
+        row,
+        at: NOW.plus_ms(-before_ms),
+        weight: 1.0,
+    };
+    let recent = [item(1, DAY_MS), item(2, params.recency_pause_ms), item(3, 0)];
+    let weights: Vec<(Row, f32)> = query_weights(&recent, 0.8, &params)
+        .map(|(item, weight)| (item.row, weight))
+        .collect();
+    let expected = [(3, 1.0), (2, 0.8 / 2.0)];
+    assert_eq!(weights.len(), expected.len());
+    for (found, expected) in weights.iter().zip(expected) {
+        assert!(
+            found.0 == expected.0 && (found.1 - expected.1).abs() < 1e-6,
+            "{found:?}"
+        );
+    }
 }

@@ -1,19 +1,19 @@
-//! VMIS-kNN, live: the sessions most like this one, found through an inverted index that every positive event updates.
+//! Nearest sessions: what was liked in the sessions most like this one, found through a bounded inverted index.
 //!
-//! Owns the ring of sessions and the search (B. Kersbergen, O. Sprangers, S. Schelter, "Serenade: Low-Latency
-//! Session-Based Recommendation in e-Commerce at Scale", SIGMOD 2022). Must not hold a lock while it computes, or two
-//! at once.
+//! Owns the ring of sessions, the index over it, and how sessions vote. Must not hold two locks at once.
 //!
-//! For a session s of n last distinct items (n ≤ [`EVOLVING_ITEMS_MAX`]), counted from 1, the oldest:
-//! 1. Of each item its `knn_sessions` (m) newest sessions are taken, the newest in the order in which they came to the
-//!    item; of all of them the m whose last event is newest.
-//! 2. The similarity of such a session is Σ π over the items it shares with s, π = position / n.
+//! VSTAN (M. Ludewig, S. Latifi, N. Mauro, D. Jannach, "Empirical analysis of session-based recommendation algorithms",
+//! UMUAI 2021; S. Garg et al., "Sequence and time aware neighborhood for session-based recommendations", SIGIR 2019)
+//! over the index of VMIS-kNN (B. Kersbergen, O. Sprangers, S. Schelter, "Serenade", SIGMOD 2022). For a viewer whose
+//! last distinct items weigh wᵢ (see [`super::co_visits`]: by place and time):
+//! 1. Of each item its `knn_sessions` (m) newest sessions are taken, the newest in the order in which they came to it.
+//! 2. The similarity of a session is Σ wᵢ · (1 + 2 · ln(1 + |H| / (hᵢ + 1))) over the items it shares, h the number of
+//!    sessions with the item and |H| of all, times exp(-age / recency).
 //! 3. The `knn_neighbours` (k) most similar vote, ties by the newer last event, then by the newer key: an item of
-//!    theirs scores Σ similarity · λ · ln(1 + |H| / h), with λ = 1 - 0.1 · p for the newest shared item, p-th from the
-//!    end of s, h the number of sessions with the item and |H| of all. The paper takes ln(|H| / h); the 1 keeps an item
-//!    that is in every session of a small index above 0.
+//!    theirs gets similarity · decay^d, d the steps between it and the item that they share with the newest of the
+//!    viewer's. The sum is divided by (h + 5)^power.
 //!
-//! Memory: 128 bytes a session and 4 per item in it; 200 000 sessions of five items take about 30 MB.
+//! Memory: 56 bytes a session and 8 per item in it; 200 000 sessions of five items take about 20 MB.
 
 use std::fmt;
 use std::ops::Range;
@@ -21,7 +21,9 @@ use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use parking_lot::Mutex;
 
+use super::co_visits::{ENGAGEMENTS_SHRINK, RecentItem, query_weights};
 use super::posting::Postings;
+use super::profile::QueryProfile;
 use super::session_slot::{Pushed, SESSION_ITEMS_MAX, SessionKey, SessionRecord, SessionSlot};
 use super::sparse_scores::SparseScores;
 use crate::ids::Row;
@@ -31,8 +33,10 @@ use crate::time::TimestampMs;
 
 /// The default number of sessions in the ring.
 pub const SESSIONS_MAX: usize = 200_000;
-/// The most last distinct items of a session that its neighbours are sought by.
-pub const EVOLVING_ITEMS_MAX: usize = 5;
+/// How much the rarity of a shared item adds to the similarity.
+const IDF_WEIGHT: f32 = 2.0;
+/// A vote that has fallen below this share is not cast.
+const VOTE_SHARE_MIN: f32 = 0.3;
 
 /// A session that shares an item, while it is looked at.
 #[derive(Debug, Clone, Copy)]
@@ -51,6 +55,8 @@ pub struct KnnScratch {
     items: SparseScores,
     sessions: Vec<u32>,
     similar: Vec<Similar>,
+    /// Items around the shared one of the session that votes, with their shares.
+    around: Vec<(Row, f32)>,
 }
 
 /// The index, shared by all threads.
@@ -155,49 +161,79 @@ impl SessionKnn {
         self.leave(&removed);
     }
 
-    /// Puts the best `limit` items of the sessions most like `evolving` (newest last) into `out`, best first, equal
-    /// scores by the smaller row. The session `exclude` (the viewer's own, which is in the index) does not vote, and
-    /// the items of `evolving` are not named.
+    /// Puts the best `limit` items of the sessions most like `evolving` (the viewer's last distinct items, newest last)
+    /// into `out`, best first, equal scores by the smaller row. The session `exclude` (the viewer's own, which is in the
+    /// index) does not vote, and the items of `evolving` are not named.
+    #[expect(clippy::too_many_arguments, reason = "what is asked, how, and where it goes")]
     pub fn recommend(
         &self,
-        evolving: &[Row],
+        evolving: &[RecentItem],
         exclude: Option<SessionKey>,
+        profile: &QueryProfile,
         params: &CollaborativeParams,
         limit: usize,
         scratch: &mut KnnScratch,
         out: &mut Vec<ScoredRow>,
     ) {
         out.clear();
-        self.find_similar(evolving, exclude, params, scratch);
-        scratch.items.clear();
-        for similar in &scratch.similar {
-            let Some(cell) = self.slots.get(similar.session as usize % self.capacity) else {
+        self.find_similar(evolving, exclude, profile, params, scratch);
+        let KnnScratch {
+            items, similar, around, ..
+        } = scratch;
+        items.clear();
+        for similar in similar.iter() {
+            let Some(shared) = evolving.iter().rev().nth(similar.back as usize) else {
                 continue;
             };
-            let slot = {
-                let slot = cell.lock();
-                if slot.key.map(short) != Some(similar.session) {
-                    continue;
-                }
-                slot.clone()
-            };
-            let vote = similar.similarity * (1.0 - 0.1 * (similar.back + 1) as f32);
-            for &item in slot.items() {
-                scratch.items.add(item, vote, 0);
+            if !self.items_around(similar.session, shared.row, profile.vote_step_decay, around) {
+                continue;
+            }
+            for (item, share) in around.iter() {
+                items.add(*item, similar.similarity * share, 0);
             }
         }
-        let sessions = self.len() as f32;
-        let idf = |row: Row| (sessions / self.postings.count(row).max(1) as f32).ln_1p();
-        let votes = scratch
-            .items
-            .scores()
-            .iter()
-            .filter(|votes| !evolving.contains(&votes.key));
-        out.extend(votes.map(|votes| ScoredRow {
-            row: votes.key,
-            score: votes.score * idf(votes.key),
+        let is_named = |row: Row| evolving.iter().any(|known| known.row == row);
+        let votes = items.scores().iter().filter(|votes| !is_named(votes.key));
+        out.extend(votes.map(|votes| {
+            let popularity = self.postings.count(votes.key) as f32 + ENGAGEMENTS_SHRINK;
+            ScoredRow {
+                row: votes.key,
+                score: votes.score * popularity.powf(-profile.vote_popularity_power),
+            }
         }));
         keep_best(out, limit);
+    }
+
+    /// Puts the items of a session around one of them into `around`, each with the share of the session's vote that
+    /// it gets. False when the session has left the ring or the item the session.
+    fn items_around(&self, session: u32, shared: Row, step_decay: f32, around: &mut Vec<(Row, f32)>) -> bool {
+        around.clear();
+        let Some(cell) = self.slots.get(session as usize % self.capacity) else {
+            return false;
+        };
+        let slot = cell.lock();
+        let place = slot.items().iter().position(|item| *item == shared);
+        let (Some(place), true) = (place, slot.key.map(short) == Some(session)) else {
+            return false;
+        };
+        let (before, after) = slot.items().split_at(place);
+        let mut share = 1.0;
+        for item in after {
+            if share < VOTE_SHARE_MIN {
+                break;
+            }
+            around.push((*item, share));
+            share *= step_decay;
+        }
+        share = step_decay;
+        for item in before.iter().rev() {
+            if share < VOTE_SHARE_MIN {
+                break;
+            }
+            around.push((*item, share));
+            share *= step_decay;
+        }
+        true
     }
 
     /// The sessions in the given places of the ring (`0..capacity`), for a snapshot that is written piece by piece.
@@ -313,8 +349,9 @@ impl SessionKnn {
     /// Steps 1 and 2 of the module's head, and the choice of the k that vote, into `scratch.similar`.
     fn find_similar(
         &self,
-        evolving: &[Row],
+        evolving: &[RecentItem],
         exclude: Option<SessionKey>,
+        profile: &QueryProfile,
         params: &CollaborativeParams,
         scratch: &mut KnnScratch,
     ) {
@@ -324,35 +361,34 @@ impl SessionKnn {
             similar,
             ..
         } = scratch;
-        let mut last_items: smallvec::SmallVec<[Row; EVOLVING_ITEMS_MAX]> = smallvec::SmallVec::new();
-        for &item in evolving.iter().rev() {
-            if last_items.len() < EVOLVING_ITEMS_MAX && !last_items.contains(&item) {
-                last_items.push(item);
-            }
-        }
         similarities.clear();
-        let excluded = exclude.map(short);
-        let newest_sessions = params.knn_sessions as usize;
-        for (&item, back) in last_items.iter().zip(0_u32..) {
-            let position_weight = (last_items.len() as u32 - back) as f32 / last_items.len() as f32;
-            self.postings.newest(item, newest_sessions, sessions);
+        let (excluded, all) = (exclude.map(short), self.len() as f32);
+        for ((item, weight), back) in query_weights(evolving, profile.session_decay, params).zip(0_u32..) {
+            let with_item = self.postings.count(item.row) as f32;
+            let rarity = 1.0 + IDF_WEIGHT * (all / (with_item + 1.0)).ln_1p();
+            let weight = weight * item.weight * rarity;
+            self.postings.newest(item.row, params.knn_sessions as usize, sessions);
             for &session in sessions.iter().filter(|session| Some(**session) != excluded) {
-                similarities.add(session, position_weight, back);
+                similarities.add(session, weight, back);
             }
         }
         let last_at = |session: u32| {
             let cell = self.last_at.get(session as usize % self.capacity);
             cell.map_or(i64::MIN, |at| at.load(Ordering::Relaxed))
         };
+        let now = evolving.last().map_or(0, |item| item.at.0);
         similar.clear();
-        similar.extend(similarities.scores().iter().map(|sum| Similar {
-            session: sum.key,
-            similarity: sum.score,
-            back: sum.tag,
-            last_at: last_at(sum.key),
+        similar.extend(similarities.scores().iter().map(|sum| {
+            let last_at = last_at(sum.key);
+            let age_ms = now.saturating_sub(last_at).max(0) as f32;
+            Similar {
+                session: sum.key,
+                similarity: sum.score * (-age_ms / profile.session_recency_ms).exp(),
+                back: sum.tag,
+                last_at,
+            }
         }));
         let newest_first = |a: &Similar, b: &Similar| b.last_at.cmp(&a.last_at).then(b.session.cmp(&a.session));
-        cut(similar, newest_sessions, newest_first);
         let nearest_first = |a: &Similar, b: &Similar| b.similarity.total_cmp(&a.similarity).then(newest_first(a, b));
         cut(similar, params.knn_neighbours as usize, nearest_first);
         // Sums of floats depend on their order: with a fixed one, the same index gives the same scores to the bit.

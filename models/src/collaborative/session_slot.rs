@@ -8,7 +8,7 @@ use crate::ids::Row;
 use crate::time::TimestampMs;
 
 /// The most items kept per session.
-pub const SESSION_ITEMS_MAX: usize = 20;
+pub const SESSION_ITEMS_MAX: usize = 200;
 
 /// The name of a session in the index: the number in the order of all sessions ever opened. Its viewer's state keeps
 /// it; a key whose place in the ring has been taken over by a newer session is known to be stale.
@@ -43,8 +43,8 @@ pub(super) enum Pushed {
 pub(super) struct SessionSlot {
     pub(super) key: Option<SessionKey>,
     pub(super) last_at: TimestampMs,
-    items: [Row; SESSION_ITEMS_MAX],
-    item_count: u8,
+    /// Distinct, newest last; at most [`SESSION_ITEMS_MAX`].
+    items: Vec<Row>,
 }
 
 impl SessionSlot {
@@ -59,19 +59,17 @@ impl SessionSlot {
 
     /// The distinct items, newest last.
     pub(super) fn items(&self) -> &[Row] {
-        &self.items[..usize::from(self.item_count)]
+        &self.items
     }
 
     /// Puts an item at the newest end; a known one moves there.
     pub(super) fn push(&mut self, row: Row) -> Pushed {
-        let count = usize::from(self.item_count);
-        if let Some(place) = self.items().iter().position(|known| *known == row) {
-            self.items[place..count].rotate_left(1);
+        if let Some(place) = self.items.iter().position(|known| *known == row) {
+            self.items[place..].rotate_left(1);
             return Pushed::Known;
         }
-        if count < SESSION_ITEMS_MAX {
-            self.items[count] = row;
-            self.item_count += 1;
+        if self.items.len() < SESSION_ITEMS_MAX {
+            self.items.push(row);
             return Pushed::Added;
         }
         let oldest = self.items[0];
@@ -88,7 +86,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_keeps_the_last_distinct_items(rows in prop::collection::vec(0..30_u32, 0..120)) {
+        fn it_keeps_the_last_distinct_items(rows in prop::collection::vec(0..300_u32, 0..900)) {
             let mut slot = SessionSlot::new(SessionKey(0), TimestampMs(0));
             let mut expected: Vec<Row> = Vec::new();
             for row in rows {

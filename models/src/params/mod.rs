@@ -3,12 +3,14 @@
 //! Owns: its shape, its defaults and its validation. Must not know how it is versioned, stored or served.
 
 mod check;
+mod collaborative;
 mod sections;
 
 pub use check::{merge_patch, parse};
+pub use collaborative::CollaborativeParams;
 pub use sections::{
-    ChannelParams, ColdStartParams, CollaborativeParams, ExposureParams, FeedParams, FusionParams, InterestParams,
-    PoolParams, PopularityParams, RerankParams, SignalWeights,
+    ChannelParams, ColdStartParams, ExposureParams, FeedParams, FusionParams, InterestParams, PoolParams,
+    PopularityParams, RerankParams, SignalWeights,
 };
 
 use std::collections::BTreeMap;
@@ -66,6 +68,7 @@ impl Params {
     pub fn validate(&self) -> Vec<FieldError> {
         let mut checks = check::Checks::default();
         sections::validate(self, &mut checks);
+        collaborative::validate(&self.collaborative, &mut checks);
         checks.into_errors()
     }
 

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Params, check::Checks};
 use crate::event::Signal;
 use crate::ids::validate_id;
-use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS};
+use crate::time::{DAY_MS, HOUR_MS};
 use crate::wire::FEED_N_MAX;
 
 /// How much one signal says about the viewer's interest; negative means: less of this.
@@ -127,11 +127,12 @@ impl Default for ChannelParams {
 }
 
 /// Name, quota and pre-rank weight of the channels that exist.
-const CHANNELS: [(&str, u32, f32); 10] = [
+const CHANNELS: [(&str, u32, f32); 11] = [
     ("embedding", 120, 1.0),
     ("embedding_long", 60, 0.6),
     ("item_item", 100, 1.0),
     ("session_knn", 100, 1.0),
+    ("linear", 100, 1.0),
     ("tags", 60, 0.6),
     ("hot", 60, 0.4),
     ("fresh", 40, 0.2),
@@ -197,6 +198,8 @@ pub struct FusionParams {
     pub watch: f32,
     /// The weight of the pre-rank score (channel evidence), squashed to 0..1.
     pub pre_rank: f32,
+    /// The weight of what the collaborative channels say together, ln(1 + blend).
+    pub collaborative: f32,
 }
 
 impl Default for FusionParams {
@@ -208,6 +211,7 @@ impl Default for FusionParams {
             skip: -0.8,
             watch: 0.4,
             pre_rank: 0.6,
+            collaborative: 3.0,
         }
     }
 }
@@ -331,37 +335,6 @@ impl Default for PopularityParams {
     }
 }
 
-/// Co-engagement and session neighbours.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-pub struct CollaborativeParams {
-    /// Half-life of a co-engagement, in milliseconds.
-    pub half_life_ms: i64,
-    /// How many of the viewer's last positive items an event is paired with.
-    pub pair_window: u32,
-    /// Two actions further apart than this are not paired, in milliseconds.
-    pub pair_gap_ms_max: i64,
-    /// How many of the most recent sessions with a common item are looked at (VMIS-kNN's m).
-    pub knn_sessions: u32,
-    /// How many of the most similar of them vote (VMIS-kNN's k).
-    pub knn_neighbours: u32,
-    /// A pause longer than this ends a session, in milliseconds.
-    pub session_gap_ms: i64,
-}
-
-impl Default for CollaborativeParams {
-    fn default() -> Self {
-        Self {
-            half_life_ms: 30 * DAY_MS,
-            pair_window: 10,
-            pair_gap_ms_max: 7 * DAY_MS,
-            knn_sessions: 500,
-            knn_neighbours: 100,
-            session_gap_ms: 30 * MINUTE_MS,
-        }
-    }
-}
-
 /// Sizes of feeds and limits of sessions.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -398,9 +371,6 @@ pub(super) fn validate(params: &Params, checks: &mut Checks) {
     duration("cold_start.new_item_age_ms_max", params.cold_start.new_item_age_ms_max);
     duration("popularity.half_life_ms", params.popularity.half_life_ms);
     duration("popularity.refresh_ms", params.popularity.refresh_ms);
-    duration("collaborative.half_life_ms", params.collaborative.half_life_ms);
-    duration("collaborative.pair_gap_ms_max", params.collaborative.pair_gap_ms_max);
-    duration("collaborative.session_gap_ms", params.collaborative.session_gap_ms);
     validate_shares(params, checks);
     validate_weights(params, checks);
     validate_sizes(params, checks);
@@ -470,6 +440,7 @@ fn validate_weights(params: &Params, checks: &mut Checks) {
         ("fusion.skip", fusion.skip),
         ("fusion.watch", fusion.watch),
         ("fusion.pre_rank", fusion.pre_rank),
+        ("fusion.collaborative", fusion.collaborative),
         ("rerank.freshness_weight", rerank.freshness_weight),
         ("rerank.author_penalty", rerank.author_penalty),
         ("rerank.category_penalty", rerank.category_penalty),
@@ -541,24 +512,6 @@ fn validate_sizes(params: &Params, checks: &mut Checks) {
             "popularity.list_items",
             f64::from(params.popularity.list_items),
             10.0,
-            10_000.0,
-        ),
-        (
-            "collaborative.pair_window",
-            f64::from(params.collaborative.pair_window),
-            1.0,
-            100.0,
-        ),
-        (
-            "collaborative.knn_sessions",
-            f64::from(params.collaborative.knn_sessions),
-            1.0,
-            10_000.0,
-        ),
-        (
-            "collaborative.knn_neighbours",
-            f64::from(params.collaborative.knn_neighbours),
-            1.0,
             10_000.0,
         ),
         ("feed.n", f64::from(params.feed.n), 1.0, n_max),

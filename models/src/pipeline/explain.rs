@@ -37,6 +37,7 @@ pub fn explain_item(pick: &Pick, candidates: &Candidates, params: &Params) -> It
         features: feature_groups(&candidates.features[place * FEATURE_COUNT..(place + 1) * FEATURE_COUNT]),
         channel_scores,
         pre_rank: candidates.pre_rank[place],
+        collaborative: candidates.collaborative[place],
         fused: candidates.fused[place],
         moves: moves(
             pick,

@@ -1,15 +1,17 @@
 //! Pre-ranking: a cheap order of the pool that decides which candidates the model sees.
 //!
 //! score = Σ channel weight · standardised channel score + cosine of the blended taste + category affinity, squashed to
-//! 0..1 so that it can join the fusion beside probabilities.
+//! 0..1 so that it can join the fusion beside probabilities. Beside it stands what the collaborative channels say
+//! together: ln(1 + Σ channel weight · score / root mean square), without a bound.
 
 use super::Taste;
 use super::taste::cosine;
 use crate::catalogue::CatalogueSnapshot;
+use crate::collaborative::QueryProfile;
 use crate::features::WordWeights;
 use crate::params::Params;
 use crate::popularity::{ScoredRow, keep_best};
-use crate::recall::{Admission, CHANNEL_COUNT, Channel, Pool, evidence_place};
+use crate::recall::{Admission, BLEND_COUNT, CHANNEL_COUNT, Channel, Pool, evidence_place};
 
 /// The weight of the cosine with the blended taste.
 const TASTE_WEIGHT: f32 = 2.0;
@@ -25,6 +27,8 @@ pub(super) struct PreRanker<'a> {
     taste: &'a Taste,
     categories: &'a WordWeights,
     channel_weights: [f32; CHANNEL_COUNT],
+    blend_weights: [f32; BLEND_COUNT],
+    collaborative_weight: f32,
 }
 
 impl<'a> PreRanker<'a> {
@@ -35,6 +39,7 @@ impl<'a> PreRanker<'a> {
         taste: &'a Taste,
         categories: &'a WordWeights,
         params: &Params,
+        profile: &QueryProfile,
     ) -> Self {
         let channel_weights = Channel::ALL.map(|channel| {
             params
@@ -42,7 +47,11 @@ impl<'a> PreRanker<'a> {
                 .get(channel.name())
                 .map_or(0.0, |settings| settings.weight)
         });
+        let of = |channel: Channel| channel_weights[channel.number()];
+        let linear = of(Channel::Linear) * profile.linear_weight;
         Self {
+            blend_weights: [of(Channel::ItemItem), of(Channel::SessionKnn), linear],
+            collaborative_weight: params.fusion.collaborative,
             pool,
             snapshot,
             taste,
@@ -75,14 +84,22 @@ impl<'a> PreRanker<'a> {
         squash(self.raw_score(place))
     }
 
+    /// What the collaborative channels say together about one candidate: 0 where they say nothing, in the hundreds
+    /// nowhere.
+    pub(super) fn collaborative(&self, place: usize) -> f32 {
+        let scores = self.pool.blend[place].iter().zip(self.blend_weights);
+        scores.map(|(score, weight)| score * weight).sum::<f32>().ln_1p()
+    }
+
     fn raw_score(&self, place: usize) -> f32 {
         let row = self.pool.rows[place];
         let evidence = &self.pool.evidence[place];
         let strength = |channel| evidence_place(channel).map_or(1.0, |column| evidence[column]);
-        let mut score: f32 = self.pool.channels[place]
+        let mut score = self.collaborative_weight * self.collaborative(place);
+        score += self.pool.channels[place]
             .iter()
             .map(|channel| self.channel_weights[channel.number()] * strength(channel))
-            .sum();
+            .sum::<f32>();
         if self.taste.has_blended
             && let Some(vector) = self.snapshot.vector(row)
         {

@@ -18,7 +18,7 @@ const NEW_ITEM_COSINE_MIN: f32 = 0.3;
 /// So many of them join a pool beyond its size, until it is filled again.
 const NEW_ITEMS_MAX: usize = 128;
 /// Channels that live from the last positive actions and search no more than some lists.
-const LIVE_CHANNELS: [Channel; 3] = [Channel::ItemItem, Channel::SessionKnn, Channel::Tags];
+const LIVE_CHANNELS: [Channel; 4] = [Channel::ItemItem, Channel::SessionKnn, Channel::Linear, Channel::Tags];
 
 /// A pool that is being brought up to date for one request.
 pub(super) struct Refilling<'r, 'c> {

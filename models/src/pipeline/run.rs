@@ -11,6 +11,7 @@ use super::scratch::{Candidates, Scratch};
 use super::slate::{Degraded, Report, Slate, SlateItem, Stage};
 use super::{Query, explain_item};
 use crate::catalogue::CatalogueSnapshot;
+use crate::collaborative::QueryProfile;
 use crate::features::FeatureContext;
 use crate::ids::Row;
 use crate::params::Params;
@@ -43,9 +44,11 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
         region: query.region,
         excluded: query.excluded,
     };
+    let profile = world.profiles.current();
     let mut recall = RecallContext {
         world,
         params: &params,
+        profile,
         session,
         taste: &scratch.taste,
         admission,
@@ -74,11 +77,11 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     }
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
-    let mut draws = choose_candidates(pool, &admission, &params, query, &mut random, scratch);
+    let mut draws = choose_candidates(pool, &admission, &params, profile, query, &mut random, scratch);
     for row in backfilled {
         scratch
             .candidates
-            .push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0);
+            .push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0, 0.0);
     }
     let cold_start = &params.cold_start;
     if let Some(row) = newest_owed(&admission, &world.board, &prior, &scratch.taste, cold_start) {
@@ -139,7 +142,7 @@ pub fn rank_items<'s>(
     for row in rows {
         scratch
             .candidates
-            .push(*row, ChannelSet::default(), Evidence::default(), 0.0);
+            .push(*row, ChannelSet::default(), Evidence::default(), 0.0, 0.0);
     }
     extract_features(world, session, &snapshot, &params, &prior, query, scratch);
     score(world, &params, scratch)?;
@@ -171,11 +174,12 @@ impl Scratch {
 }
 
 impl Candidates {
-    fn push(&mut self, row: Row, channels: ChannelSet, evidence: Evidence, pre_rank: f32) {
+    fn push(&mut self, row: Row, channels: ChannelSet, evidence: Evidence, pre_rank: f32, collaborative: f32) {
         self.rows.push(row);
         self.channels.push(channels);
         self.evidence.push(evidence);
         self.pre_rank.push(pre_rank);
+        self.collaborative.push(collaborative);
     }
 }
 
@@ -184,6 +188,7 @@ fn choose_candidates(
     pool: &Pool,
     admission: &Admission<'_>,
     params: &Params,
+    profile: &QueryProfile,
     query: &Query<'_>,
     random: &mut Xoshiro256PlusPlus,
     scratch: &mut Scratch,
@@ -199,6 +204,7 @@ fn choose_candidates(
         &scratch.taste,
         &scratch.short_categories,
         params,
+        profile,
     );
     ranker.order(admission, count, &mut scratch.order);
     let candidates = &mut scratch.candidates;
@@ -210,6 +216,7 @@ fn choose_candidates(
             pool.channels[place],
             pool.evidence[place],
             ordered.score,
+            ranker.collaborative(place),
         );
     }
     // The drawn ones are ranked too; from here on a draw names a place among the candidates.
@@ -225,6 +232,7 @@ fn choose_candidates(
                 pool.channels[place],
                 pool.evidence[place],
                 ranker.score(place),
+                ranker.collaborative(place),
             );
             candidates.len() - 1
         });
@@ -241,7 +249,7 @@ fn give_slot(row: Row, n: usize, draws: &mut Vec<ExploreDraw>, candidates: &mut 
     let known = candidates.rows.iter().position(|candidate| *candidate == row);
     let channel = ChannelSet::of(Channel::ColdStart);
     let place = known.unwrap_or_else(|| {
-        candidates.push(row, channel, Evidence::default(), 0.5);
+        candidates.push(row, channel, Evidence::default(), 0.5, 0.0);
         candidates.len() - 1
     });
     candidates.channels[place] = candidates.channels[place].with(channel);
@@ -305,7 +313,12 @@ fn score(world: &World, params: &Params, scratch: &mut Scratch) -> Result<Scored
     candidates.objectives.resize(count, ObjectiveRow::default());
     candidates.fused.clear();
     candidates.fused.resize(count, 0.0);
-    FusionWeights::from(params.fusion).fuse_into(&candidates.objectives, &candidates.pre_rank, &mut candidates.fused);
+    FusionWeights::from(params.fusion).fuse_into(
+        &candidates.objectives,
+        &candidates.pre_rank,
+        &candidates.collaborative,
+        &mut candidates.fused,
+    );
     scored_by
 }
 
@@ -331,7 +344,7 @@ fn strongest(channels: ChannelSet, evidence: &Evidence, explores: bool) -> Chann
     let strength = |channel: Channel| match channel {
         Channel::Followed => 2.0,
         Channel::Explore | Channel::Backfill => -1.0,
-        Channel::EmbeddingLong | Channel::Fresh | Channel::ColdStart => 0.1,
+        Channel::EmbeddingLong | Channel::Fresh | Channel::ColdStart | Channel::Linear => 0.1,
         Channel::Embedding | Channel::ItemItem | Channel::SessionKnn | Channel::Tags | Channel::Hot => {
             evidence_place(channel).map_or(0.1, |column| evidence[column])
         }

@@ -17,6 +17,8 @@ pub struct Candidates {
     pub channels: Vec<ChannelSet>,
     /// With which evidence.
     pub evidence: Vec<Evidence>,
+    /// What the collaborative channels say together, ln(1 + blend).
+    pub collaborative: Vec<f32>,
     /// The cheap score, 0..1.
     pub pre_rank: Vec<f32>,
     /// Feature rows, one after the other.
@@ -33,6 +35,7 @@ impl Candidates {
         self.rows.clear();
         self.channels.clear();
         self.evidence.clear();
+        self.collaborative.clear();
         self.pre_rank.clear();
         self.features.clear();
         self.objectives.clear();

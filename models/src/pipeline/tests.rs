@@ -172,7 +172,7 @@ fn an_explanation_names_everything_and_adds_up() {
     assert_eq!(slate.report.refill, Refill::Full);
     for item in &slate.items {
         let explain = item.explain.as_deref().expect("asked for");
-        assert_eq!((explain.objectives.len(), explain.weights.len()), (5, 6));
+        assert_eq!((explain.objectives.len(), explain.weights.len()), (5, 7));
         assert_eq!(
             explain.features.values().map(|group| group.len()).sum::<usize>(),
             FEATURE_COUNT
@@ -186,7 +186,9 @@ fn an_explanation_names_everything_and_adds_up() {
             .iter()
             .map(|(name, value)| explain.weights[name] * value)
             .sum();
-        assert!((fused + explain.weights["pre_rank"] * explain.pre_rank - explain.fused).abs() < 1e-4);
+        let cheap =
+            explain.weights["pre_rank"] * explain.pre_rank + explain.weights["collaborative"] * explain.collaborative;
+        assert!((fused + cheap - explain.fused).abs() < 1e-4);
         let moved: f32 = explain.moves.iter().map(|one| one.delta).sum();
         assert!((explain.fused + moved - item.score).abs() < 1e-5);
         let explores = explain.moves.iter().any(|one| one.rule == "exploration");

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Number of [`Channel`]s.
-pub const CHANNEL_COUNT: usize = 11;
+pub const CHANNEL_COUNT: usize = 12;
 
 /// Where a candidate came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -31,6 +31,8 @@ pub enum Channel {
     Explore = 9,
     /// Taken because everything else had run out.
     Backfill = 10,
+    /// Fits what the viewer liked last, taken together, by the linear model.
+    Linear = 11,
 }
 
 impl Channel {
@@ -47,6 +49,7 @@ impl Channel {
         Channel::Followed,
         Channel::Explore,
         Channel::Backfill,
+        Channel::Linear,
     ];
 
     /// The name in params, explanations, metrics and on the wire.
@@ -64,6 +67,7 @@ impl Channel {
             Channel::Followed => "followed",
             Channel::Explore => "explore",
             Channel::Backfill => "backfill",
+            Channel::Linear => "linear",
         }
     }
 
@@ -82,6 +86,7 @@ impl Channel {
             Channel::Followed => "by someone you follow",
             Channel::Explore => "something different",
             Channel::Backfill => "not seen yet",
+            Channel::Linear => "fits all that you liked last",
         }
     }
 

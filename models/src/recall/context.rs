@@ -3,7 +3,7 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{Admission, FilterCounts};
-use crate::collaborative::{KnnScratch, RecentScratch};
+use crate::collaborative::{KnnScratch, QUERY_ITEMS_MAX, QueryProfile, RecentItem, RecentScratch};
 use crate::ids::Row;
 use crate::index::{Neighbour, SearchScratch};
 use crate::params::Params;
@@ -23,7 +23,7 @@ pub struct RecallScratch {
     pub(crate) rows: Vec<Row>,
     pub(crate) scored: Vec<ScoredRow>,
     pub(crate) recent: Vec<RecentAction>,
-    pub(crate) weighted: Vec<(Row, f32)>,
+    pub(crate) items: Vec<RecentItem>,
 }
 
 /// What a channel may look at.
@@ -32,6 +32,8 @@ pub struct RecallContext<'a> {
     pub world: &'a World,
     /// The numbers in force for this request.
     pub params: &'a Params,
+    /// How far back the collaborative channels look.
+    pub profile: &'a QueryProfile,
     /// The viewer.
     pub session: &'a SessionState,
     /// The viewer's taste as vectors.
@@ -51,6 +53,16 @@ pub struct RecallContext<'a> {
 }
 
 impl RecallContext<'_> {
+    /// Puts the viewer's last positive items into `scratch.items`, newest last; returns the time of the newest, if there
+    /// is one.
+    pub(super) fn load_recent_items(&mut self) -> Option<TimestampMs> {
+        let scratch = &mut *self.scratch;
+        self.session.recent_positive(QUERY_ITEMS_MAX, &mut scratch.recent);
+        scratch.items.clear();
+        scratch.items.extend(scratch.recent.iter().rev().map(RecentItem::from));
+        scratch.items.last().map(|item| item.at)
+    }
+
     /// Whether the row may be shown; counts the filter that takes it.
     pub fn admits(&mut self, row: Row) -> bool {
         self.admission.admits(row, &mut self.filtered)

@@ -3,9 +3,6 @@
 use super::{Channel, RecallChannel, RecallContext};
 use crate::popularity::{ScoredRow, keep_best};
 
-/// How many of the viewer's last positive items are asked.
-const RECENT_ITEMS_MAX: usize = 10;
-
 /// Liked together with what the viewer liked last.
 pub(super) struct ItemItemChannel;
 
@@ -15,19 +12,15 @@ impl RecallChannel for ItemItemChannel {
     }
 
     fn recall(&self, context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<ScoredRow>) {
-        let scratch = &mut *context.scratch;
-        context.session.recent_positive(RECENT_ITEMS_MAX, &mut scratch.recent);
-        scratch.weighted.clear();
-        scratch
-            .weighted
-            .extend(scratch.recent.iter().rev().map(|action| (action.row, action.weight)));
         // As of the viewer's last signal and not as of now: a viewer who comes back after a year, or a log of long ago,
         // has neighbours as they were then.
-        let Some(as_of) = scratch.recent.iter().map(|action| action.at).max() else {
+        let Some(as_of) = context.load_recent_items() else {
             return;
         };
+        let scratch = &mut *context.scratch;
         context.world.co_visits.score_from_recent(
-            &scratch.weighted,
+            &scratch.items,
+            context.profile,
             as_of.min(context.now),
             &context.params.collaborative,
             usize::MAX,

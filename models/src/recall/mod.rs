@@ -13,6 +13,7 @@ mod followed;
 mod fresh;
 mod hot;
 mod item_item;
+mod linear;
 mod pool;
 mod session_knn;
 mod tags;
@@ -20,7 +21,7 @@ mod tags;
 pub use admission::{Admission, FILTER_COUNT, Filter, FilterCounts};
 pub use channel::{CHANNEL_COUNT, Channel, ChannelSet};
 pub use context::{RecallContext, RecallScratch};
-pub use pool::{EVIDENCE_COUNT, Evidence, Pool, PoolState, evidence_place};
+pub use pool::{BLEND_COUNT, BlendScores, EVIDENCE_COUNT, Evidence, Pool, PoolState, blend_place, evidence_place};
 
 pub(crate) use cold_start::newest_owed;
 pub(crate) use explore::fill_from_everywhere;
@@ -37,9 +38,10 @@ pub(crate) trait RecallChannel: Sync {
 }
 
 /// The channels in the order in which they fill the pool: the most personal first.
-pub(crate) const CHANNELS: [&dyn RecallChannel; 10] = [
+pub(crate) const CHANNELS: [&dyn RecallChannel; 11] = [
     &item_item::ItemItemChannel,
     &session_knn::SessionKnnChannel,
+    &linear::LinearChannel,
     &embedding::EmbeddingChannel,
     &cold_start::ColdStartChannel,
     &explore::ExploreChannel,

@@ -17,6 +17,24 @@ pub const EVIDENCE_COUNT: usize = 5;
 /// Standardised scores of the channels that are features: embedding, item-item, session-kNN, tags, hot.
 pub type Evidence = [f32; EVIDENCE_COUNT];
 
+/// Channels whose scores are blended: item-item, session-kNN, the linear model.
+pub const BLEND_COUNT: usize = 3;
+
+/// Scores of the channels that are blended, each divided by the root mean square of what its channel named: in the same
+/// unit, whatever their makers count in, and without a bound, so that what stands out stays out.
+pub type BlendScores = [f32; BLEND_COUNT];
+
+/// The place of a channel's score in [`BlendScores`], if it has one.
+#[must_use]
+pub const fn blend_place(channel: Channel) -> Option<usize> {
+    match channel {
+        Channel::ItemItem => Some(0),
+        Channel::SessionKnn => Some(1),
+        Channel::Linear => Some(2),
+        _ => None,
+    }
+}
+
 /// What the weakest candidate of a channel gets, so that being named always counts for more than not being named.
 const NAMED_MIN: f32 = 0.5;
 
@@ -34,7 +52,8 @@ pub const fn evidence_place(channel: Channel) -> Option<usize> {
         | Channel::ColdStart
         | Channel::Followed
         | Channel::Explore
-        | Channel::Backfill => None,
+        | Channel::Backfill
+        | Channel::Linear => None,
     }
 }
 
@@ -64,6 +83,8 @@ pub struct Pool {
     pub channels: Vec<ChannelSet>,
     /// With which evidence.
     pub evidence: Vec<Evidence>,
+    /// With which scores of the channels that are blended.
+    pub blend: Vec<BlendScores>,
     /// When and for which taste.
     pub state: PoolState,
     places: FxHashMap<Row, u32>,
@@ -76,6 +97,7 @@ impl Pool {
         self.hashes.clear();
         self.channels.clear();
         self.evidence.clear();
+        self.blend.clear();
         self.places.clear();
     }
 
@@ -108,6 +130,7 @@ impl Pool {
     ) {
         let standard = Standard::of(named);
         let place_of_evidence = evidence_place(channel);
+        let place_of_blend = blend_place(channel);
         for candidate in named {
             let place = match self.places.get(&candidate.row) {
                 Some(place) => *place as usize,
@@ -120,6 +143,9 @@ impl Pool {
             self.channels[place] = self.channels[place].with(ChannelSet::of(channel));
             if let Some(column) = place_of_evidence {
                 self.evidence[place][column] = standard.score(candidate.score);
+            }
+            if let Some(column) = place_of_blend {
+                self.blend[place][column] = standard.in_units(candidate.score);
             }
         }
     }
@@ -147,6 +173,9 @@ impl Pool {
         if let Some(column) = evidence_place(channel) {
             self.evidence.iter_mut().for_each(|evidence| evidence[column] = 0.0);
         }
+        if let Some(column) = blend_place(channel) {
+            self.blend.iter_mut().for_each(|scores| scores[column] = 0.0);
+        }
     }
 
     /// Drops the candidates that no channel names any more.
@@ -165,6 +194,7 @@ impl Pool {
                     self.hashes[kept] = self.hashes[place];
                     self.channels[kept] = self.channels[place];
                     self.evidence[kept] = self.evidence[place];
+                    self.blend[kept] = self.blend[place];
                     self.places.insert(row, kept as u32);
                 }
                 kept += 1;
@@ -176,6 +206,7 @@ impl Pool {
         self.hashes.truncate(kept);
         self.channels.truncate(kept);
         self.evidence.truncate(kept);
+        self.blend.truncate(kept);
     }
 
     fn push(&mut self, row: Row, hash: u64) -> usize {
@@ -184,6 +215,7 @@ impl Pool {
         self.hashes.push(hash);
         self.channels.push(ChannelSet::default());
         self.evidence.push(Evidence::default());
+        self.blend.push(BlendScores::default());
         self.places.insert(row, place as u32);
         place
     }
@@ -194,6 +226,7 @@ impl Pool {
 struct Standard {
     lowest: f32,
     deviation: f32,
+    root_mean_square: f32,
 }
 
 impl Standard {
@@ -211,7 +244,14 @@ impl Standard {
         Self {
             lowest,
             deviation: variance.sqrt(),
+            root_mean_square: (variance + mean * mean).sqrt(),
         }
+    }
+
+    /// The score over the root mean square, 0 where that says nothing.
+    fn in_units(&self, score: f32) -> f32 {
+        let units = score / self.root_mean_square;
+        if units.is_finite() { units.max(0.0) } else { 0.0 }
     }
 
     fn score(&self, score: f32) -> f32 {

@@ -1,10 +1,7 @@
-//! Recall by like sessions: what was liked in the sessions most similar to this one (VMIS-kNN).
+//! Recall by like sessions: what was liked in the sessions most similar to this one.
 
 use super::{Channel, RecallChannel, RecallContext};
 use crate::popularity::{ScoredRow, keep_best};
-
-/// How many of the viewer's last positive items stand for the session.
-const RECENT_ITEMS_MAX: usize = 10;
 
 /// Liked in the sessions most like this one.
 pub(super) struct SessionKnnChannel;
@@ -15,15 +12,14 @@ impl RecallChannel for SessionKnnChannel {
     }
 
     fn recall(&self, context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<ScoredRow>) {
+        if context.load_recent_items().is_none() {
+            return;
+        }
         let scratch = &mut *context.scratch;
-        context.session.recent_positive(RECENT_ITEMS_MAX, &mut scratch.recent);
-        scratch.rows.clear();
-        scratch
-            .rows
-            .extend(scratch.recent.iter().rev().map(|action| action.row));
         context.world.session_knn.recommend(
-            &scratch.rows,
+            &scratch.items,
             context.session.knn_session,
+            context.profile,
             &context.params.collaborative,
             usize::MAX,
             &mut scratch.knn,

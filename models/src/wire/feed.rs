@@ -59,6 +59,9 @@ pub struct ItemExplainDto {
     pub channel_scores: BTreeMap<Name, f32>,
     /// The score of the cheap pre-ranking.
     pub pre_rank: f32,
+    /// What the collaborative channels say together, `ln(1 + blend)`.
+    #[serde(default)]
+    pub collaborative: f32,
     /// The fused score before re-ranking.
     pub fused: f32,
     /// What re-ranking did to it, in order.

@@ -9,9 +9,13 @@ pub(crate) mod item_rate;
 pub(crate) mod popular;
 mod rates;
 pub(crate) mod session_knn;
+pub(crate) mod swipeline;
 pub(crate) mod transitions;
 pub(crate) mod user_item_logistic;
 
+use swipeline_models::params::{FusionParams, Params};
+
+use self::swipeline::Swipeline;
 use super::log::Interaction;
 use super::method::{History, ImpressionMethod, NextItemMethod};
 
@@ -29,7 +33,69 @@ pub(crate) const NEXT_ITEM: &[(&str, MakeNextItem)] = &[
     ("ease-recent", || Box::new(ease::Ease::recent())),
     ("vmis-knn", || Box::new(session_knn::SessionKnn::vmis())),
     ("transitions", || Box::new(transitions::Transitions::default())),
+    ("swipeline", || Box::new(Swipeline::product())),
 ];
+
+/// The product less one of its parts; only when asked for by name.
+pub(crate) const ABLATIONS: &[(&str, MakeNextItem)] = &[
+    ("swipeline-no-item-item", || {
+        Box::new(Swipeline::ablation("swipeline-no-item-item", |params| {
+            switch_off(params, "item_item")
+        }))
+    }),
+    ("swipeline-no-session-knn", || {
+        Box::new(Swipeline::ablation("swipeline-no-session-knn", |params| {
+            switch_off(params, "session_knn")
+        }))
+    }),
+    ("swipeline-no-linear", || {
+        Box::new(Swipeline::ablation("swipeline-no-linear", |params| {
+            switch_off(params, "linear")
+        }))
+    }),
+    ("swipeline-no-embedding", || {
+        Box::new(Swipeline::ablation("swipeline-no-embedding", |params| {
+            switch_off(params, "embedding");
+            switch_off(params, "embedding_long");
+        }))
+    }),
+    ("swipeline-no-hot", || {
+        Box::new(Swipeline::ablation("swipeline-no-hot", |params| {
+            switch_off(params, "hot")
+        }))
+    }),
+    ("swipeline-no-blend", || {
+        Box::new(Swipeline::ablation("swipeline-no-blend", |params| {
+            params.fusion.collaborative = 0.0
+        }))
+    }),
+    ("swipeline-no-model", || {
+        Box::new(Swipeline::ablation("swipeline-no-model", |params| {
+            params.fusion = FusionParams {
+                like: 0.0,
+                complete: 0.0,
+                share: 0.0,
+                skip: 0.0,
+                watch: 0.0,
+                ..params.fusion
+            };
+        }))
+    }),
+    ("swipeline-no-rerank", || {
+        Box::new(Swipeline::ablation("swipeline-no-rerank", |params| {
+            params.rerank.freshness_weight = 0.0;
+            params.rerank.author_penalty = 0.0;
+            params.rerank.category_penalty = 0.0;
+            params.rerank.similarity_penalty = 0.0;
+        }))
+    }),
+];
+
+fn switch_off(params: &mut Params, channel: &str) {
+    if let Some(settings) = params.channels.get_mut(channel) {
+        settings.enabled = false;
+    }
+}
 
 /// Makes an impression method with its default settings.
 pub(crate) type MakeImpression = fn() -> Box<dyn ImpressionMethod>;

@@ -25,7 +25,7 @@ pub struct NotPositiveDefinite {
 ///
 /// # Panics
 /// If the matrix is not square.
-pub fn invert(matrix: &mut Array2<f32>, threads: usize) -> Result<(), NotPositiveDefinite> {
+pub(crate) fn invert(matrix: &mut Array2<f32>, threads: usize) -> Result<(), NotPositiveDefinite> {
     assert_eq!(matrix.nrows(), matrix.ncols(), "only square matrices have an inverse");
     let size = matrix.nrows();
     for start in (0..size).step_by(BLOCK) {

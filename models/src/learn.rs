@@ -1,0 +1,73 @@
+//! What an event teaches: the viewer's own state, and what is learned from all viewers together.
+//!
+//! Owns the order of it. Must not know the journal, actors or statistics of items.
+
+use crate::collaborative::{PROFILES, QUERY_ITEMS_MAX, RecentItem, RecentScratch};
+use crate::event::Event;
+use crate::ids::Row;
+use crate::params::Params;
+use crate::popularity::ScoredRow;
+use crate::session::{Applied, RecentAction, SessionState};
+use crate::time::TimestampMs;
+use crate::world::World;
+
+/// Lets one event change the viewer's state and what is learned from viewers together. `None`: the catalogue does not
+/// hold the item. The caller has checked [`SessionState::is_duplicate`].
+pub fn learn_event(world: &World, state: &mut SessionState, event: &Event, row: Row) -> Option<Applied> {
+    let params = world.params.load();
+    let snapshot = world.catalogue.load();
+    let entry = snapshot.entry(row)?;
+    state.short.fit_dimension(snapshot.dimension());
+    state.long.fit_dimension(snapshot.dimension());
+    let mut before: Vec<RecentAction> = Vec::new();
+    state.recent_positive(params.collaborative.pair_window as usize, &mut before);
+    let is_new = !state.exposure.contains(entry.hash);
+    let applied = state.apply(event, row, entry, snapshot.vector(row), &params);
+    if applied.weight > 0.0 {
+        let actions = before.iter().rev().filter(|action| action.row != row);
+        let recent: Vec<RecentItem> = actions.map(RecentItem::from).collect();
+        if is_new && !recent.is_empty() && world.profiles.is_due() {
+            observe_profiles(world, state, &recent, row, event.at, &params);
+        }
+        let collaborative = &params.collaborative;
+        world
+            .co_visits
+            .record(row, &recent, event.at, applied.weight, collaborative);
+        let running = state.knn_session;
+        state.knn_session = Some(world.session_knn.extend(running, row, event.at, collaborative));
+        world.linear.count_events(1);
+    }
+    Some(applied)
+}
+
+/// Asks where each profile would have placed what the viewer has just liked.
+fn observe_profiles(
+    world: &World,
+    state: &SessionState,
+    recent: &[RecentItem],
+    target: Row,
+    now: TimestampMs,
+    params: &Params,
+) {
+    let snapshot = world.catalogue.load();
+    let newest = &recent[recent.len().saturating_sub(QUERY_ITEMS_MAX)..];
+    let (mut scratch, mut scored): (RecentScratch, Vec<ScoredRow>) = Default::default();
+    let places = [0, 1].map(|number| {
+        world.co_visits.score_from_recent(
+            newest,
+            &PROFILES[number],
+            now,
+            &params.collaborative,
+            usize::MAX,
+            &mut scratch,
+            &mut scored,
+        );
+        let place = scored.iter().position(|one| one.row == target)?;
+        let is_unseen = |row: Row| {
+            let entry = snapshot.entry(row);
+            entry.is_some_and(|entry| !state.exposure.contains(entry.hash))
+        };
+        Some(scored[..place].iter().filter(|one| is_unseen(one.row)).count())
+    });
+    world.profiles.observe(places);
+}

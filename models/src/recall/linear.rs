@@ -1,0 +1,38 @@
+//! Recall by the linear model: what all that the viewer liked last says together.
+
+use super::{Channel, RecallChannel, RecallContext};
+use crate::popularity::{ScoredRow, keep_best};
+
+/// Fits what the viewer liked last, taken together.
+pub(super) struct LinearChannel;
+
+impl RecallChannel for LinearChannel {
+    fn channel(&self) -> Channel {
+        Channel::Linear
+    }
+
+    fn recall(&self, context: &mut RecallContext<'_>, quota: usize, out: &mut Vec<ScoredRow>) {
+        // Where short sessions rule the model has no say, and its time is saved.
+        if context.profile.linear_weight <= 0.0 {
+            return;
+        }
+        let Some(model) = context.world.linear.model() else {
+            return;
+        };
+        if context.load_recent_items().is_none() {
+            return;
+        }
+        let scratch = &mut *context.scratch;
+        model.score_from_recent(
+            &scratch.items,
+            &context.params.collaborative,
+            usize::MAX,
+            &mut scratch.co_visits,
+            out,
+        );
+        let admission = &context.admission;
+        let filtered = &mut context.filtered;
+        out.retain(|candidate| admission.admits(candidate.row, filtered));
+        keep_best(out, quota);
+    }
+}
