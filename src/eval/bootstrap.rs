@@ -107,7 +107,7 @@ mod tests {
 
     #[test]
     fn quotients_weigh_viewers_by_their_cases() {
-        let viewers = vec![vec![(3.0, 3.0), (0.0, 0.0)], vec![(0.0, 1.0), (0.0, 0.0)]];
+        let viewers = [vec![(3.0, 3.0), (0.0, 0.0)], vec![(0.0, 1.0), (0.0, 0.0)]];
         let values = quotients(viewers.iter(), 2);
         assert_eq!(values[0], 0.75);
         assert!(values[1].is_nan());

@@ -179,9 +179,12 @@ fn measure(cases: &[Judged], takes: impl Fn(&Judged) -> bool, seed: u64) -> (usi
     (count, measured)
 }
 
+/// Whether a case is in a slice.
+type Takes<'a> = &'a dyn Fn(&Judged) -> bool;
+
 fn slices(cases: &[Judged], seed: u64) -> Vec<Slice> {
     let [rare_max, middle_max] = terciles(cases.iter().map(|case| case.target_events).collect());
-    let takes: [(&str, &dyn Fn(&Judged) -> bool); 5] = [
+    let takes: [(&str, Takes<'_>); 5] = [
         ("cold", &|case| case.is_cold),
         ("warm", &|case| !case.is_cold),
         ("target rare", &|case| case.target_events <= rare_max),

@@ -109,9 +109,12 @@ impl<'a> ShownBench<'a> {
     }
 }
 
+/// Whether a case is in a slice.
+type Takes<'a> = &'a dyn Fn(&Judged) -> bool;
+
 fn slices(cases: &[Judged], seed: u64) -> Vec<Slice> {
     let [rare_max, middle_max] = terciles(cases.iter().map(|judged| judged.item_events).collect());
-    let takes: [(&str, &dyn Fn(&Judged) -> bool); 5] = [
+    let takes: [(&str, Takes<'_>); 5] = [
         ("cold", &|judged| judged.is_cold),
         ("warm", &|judged| !judged.is_cold),
         ("item rare", &|judged| judged.item_events <= rare_max),
