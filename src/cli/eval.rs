@@ -45,6 +45,9 @@ pub struct Args {
     /// What viewers watched before the log (kuairand)
     #[arg(long, value_name = "FILE")]
     history: Option<PathBuf>,
+    /// What is known of viewers (kuairand)
+    #[arg(long, value_name = "FILE")]
+    viewers: Option<PathBuf>,
     /// First day of the test part, such as 2022-04-29 (kuairand)
     #[arg(long, value_name = "DATE")]
     test_from: Option<jiff::civil::Date>,
@@ -57,7 +60,7 @@ pub struct Args {
     /// Ask at most so many questions (sessions) [default: all]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     cases: Option<u32>,
-    /// Rows of the table, by name [default: all]
+    /// Rows of the table, by name [default: all but ablations]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     methods: Vec<String>,
     /// Evaluate with this params document (JSON, only what differs from the defaults)
@@ -202,6 +205,7 @@ fn task(args: &Args) -> Result<Task, String> {
                 data: args.data.clone(),
                 items: needed(&args.items, "--items FILE")?,
                 history: args.history.clone(),
+                viewers: args.viewers.clone(),
                 test_from: args
                     .test_from
                     .map(day_number)

@@ -181,6 +181,7 @@ fn impressions() -> ImpressionLog {
             user_ids: ids(20),
             item_ids: ids(15),
             videos: vec![VideoFacts::default(); 15],
+            viewers: Vec::new(),
         },
         watched_before: Vec::new(),
     }

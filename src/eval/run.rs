@@ -13,7 +13,7 @@ use swipeline_models::params::Params;
 use super::leaks::{Found, check_impressions, check_next_item};
 use super::log::SplitLog;
 use super::method::NextItemMethod;
-use super::methods::{ABLATIONS, IMPRESSION, NEXT_ITEM};
+use super::methods::{ABLATIONS, IMPRESSION, IMPRESSION_ABLATIONS, NEXT_ITEM};
 use super::next_item::NextItemBench;
 use super::protocol::{leave_last, next_like};
 use super::read;
@@ -63,6 +63,8 @@ pub(crate) enum Task {
         items: PathBuf,
         /// What viewers watched before the logs.
         history: Option<PathBuf>,
+        /// What is known of viewers.
+        viewers: Option<PathBuf>,
         /// The first day of the test part, as `yyyymmdd`.
         test_from: u32,
     },
@@ -87,7 +89,11 @@ impl Task {
     /// The names of the rows this task can have.
     pub(crate) fn method_names(&self) -> Vec<&'static str> {
         if matches!(self, Task::RankShown { .. }) {
-            return IMPRESSION.iter().map(|(name, _)| *name).collect();
+            return IMPRESSION
+                .iter()
+                .chain(IMPRESSION_ABLATIONS)
+                .map(|(name, _)| *name)
+                .collect();
         }
         NEXT_ITEM.iter().chain(ABLATIONS).map(|(name, _)| *name).collect()
     }
@@ -107,10 +113,17 @@ impl Task {
             Task::NextLike { data, .. } | Task::LeaveLast { data } => vec![data],
             Task::Sequence { train, test } | Task::Sessions { train, test, .. } => vec![train, test],
             Task::RankShown {
-                data, items, history, ..
+                data,
+                items,
+                history,
+                viewers,
+                ..
             } => {
                 let logs = data.iter().map(PathBuf::as_path);
-                logs.chain([items.as_path()]).chain(history.as_deref()).collect()
+                let others = [history.as_deref(), viewers.as_deref()];
+                logs.chain([items.as_path()])
+                    .chain(others.into_iter().flatten())
+                    .collect()
             }
         }
     }
@@ -162,9 +175,10 @@ pub(crate) fn run(task: &Task, options: &Options) -> Result<Report> {
             data,
             items,
             history,
+            viewers,
             test_from,
         } => {
-            let log = read::kuairand::read(data, items, history.as_deref())?;
+            let log = read::kuairand::read(data, items, history.as_deref(), viewers.as_deref())?;
             rank_shown(&log, *test_from, options, &mut report)?;
         }
     }
@@ -228,7 +242,7 @@ fn rank_shown(log: &ImpressionLog, test_from: u32, options: &Options, report: &m
     if train == 0 || test == 0 {
         bail!("--test-from {test_from} leaves {train} impressions to train on and {test} to test on");
     }
-    for (name, make) in wanted(IMPRESSION, &[], options) {
+    for (name, make) in wanted(IMPRESSION, IMPRESSION_ABLATIONS, options) {
         if options.check_leaks {
             say_found(name, check_impressions(log, test_from, options.effort, &|_| make())?)?;
         }

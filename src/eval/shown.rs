@@ -78,6 +78,9 @@ pub(crate) struct FeedCatalogue {
     pub(crate) item_ids: Vec<String>,
     /// One per video.
     pub(crate) videos: Vec<VideoFacts>,
+    /// One per viewer: the numbers of what the file says about it (a number is one value of one column), dense from 0.
+    /// Empty without a file.
+    pub(crate) viewers: Vec<Vec<u32>>,
 }
 
 /// What a viewer watched before the log.

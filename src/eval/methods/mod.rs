@@ -9,12 +9,15 @@ pub(crate) mod item_rate;
 pub(crate) mod popular;
 mod rates;
 pub(crate) mod session_knn;
+pub(crate) mod streaming;
+mod streaming_facts;
 pub(crate) mod swipeline;
 pub(crate) mod transitions;
 pub(crate) mod user_item_logistic;
 
 use swipeline_models::params::{FusionParams, Params};
 
+use self::streaming::{Streaming, Without};
 use self::swipeline::Swipeline;
 use super::log::Interaction;
 use super::method::{History, ImpressionMethod, NextItemMethod};
@@ -106,6 +109,22 @@ pub(crate) const IMPRESSION: &[(&str, MakeImpression)] = &[
     ("user-item-logistic", || {
         Box::new(user_item_logistic::UserItemLogistic::default())
     }),
+    ("swipeline", || Box::new(Streaming::new("swipeline", Without::Nothing))),
+];
+
+/// The product's own method with a part left out; rows only by name.
+pub(crate) const IMPRESSION_ABLATIONS: &[(&str, MakeImpression)] = &[
+    ("no-trees", || Box::new(Streaming::new("no-trees", Without::Trees))),
+    ("no-logistic", || {
+        Box::new(Streaming::new("no-logistic", Without::Logistic))
+    }),
+    ("no-history", || {
+        Box::new(Streaming::new("no-history", Without::History))
+    }),
+    ("no-affinity", || {
+        Box::new(Streaming::new("no-affinity", Without::Affinity))
+    }),
+    ("no-viewer", || Box::new(Streaming::new("no-viewer", Without::Viewer))),
 ];
 
 /// In the rows `-recent`: the weight of a viewer's item over that of the one after it.

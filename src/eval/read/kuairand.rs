@@ -46,11 +46,16 @@ struct Numbers {
     videos: Ids,
 }
 
-/// Reads logs, the videos and, where there is one, the history of the viewers.
+/// Reads logs, the videos and, where there are any, histories of the viewers and what is known of them.
 ///
 /// # Errors
 /// A file cannot be read, lacks a column, or has a bad line.
-pub(crate) fn read(logs: &[PathBuf], videos: &Path, history: Option<&Path>) -> Result<ImpressionLog, ReadError> {
+pub(crate) fn read(
+    logs: &[PathBuf],
+    videos: &Path,
+    history: Option<&Path>,
+    viewers: Option<&Path>,
+) -> Result<ImpressionLog, ReadError> {
     let mut numbers = Numbers::default();
     let mut impressions = Vec::new();
     for path in logs {
@@ -68,10 +73,15 @@ pub(crate) fn read(logs: &[PathBuf], videos: &Path, history: Option<&Path>) -> R
         Some(path) => read_histories(path, &mut numbers)?,
     };
     let videos = read_videos(videos, &mut numbers)?;
+    let viewers = match viewers {
+        None => Vec::new(),
+        Some(path) => read_viewers(path, &numbers)?,
+    };
     let catalogue = FeedCatalogue {
         user_ids: numbers.users.into_ids(),
         item_ids: numbers.videos.into_ids(),
         videos,
+        viewers,
     };
     sort(&mut impressions, &catalogue);
     Ok(ImpressionLog {
@@ -184,6 +194,35 @@ fn read_videos(path: &Path, numbers: &mut Numbers) -> Result<Vec<VideoFacts>, Re
     Ok(videos)
 }
 
+/// Takes every column of the file as a category, but for raw numbers that have a column of ranges beside them.
+fn read_viewers(path: &Path, numbers: &Numbers) -> Result<Vec<Vec<u32>>, ReadError> {
+    let (mut table, [user_place]) = open_table(path, ["user_id"])?;
+    let has_ranges = |name: &str| table.column(&format!("{name}_range")).is_some();
+    let columns: Vec<(usize, String)> = table
+        .header()
+        .iter()
+        .enumerate()
+        .filter(|(place, name)| *place != user_place && !has_ranges(name))
+        .map(|(place, name)| (place, name.clone()))
+        .collect();
+    let mut values = Ids::default();
+    let mut viewers = vec![Vec::new(); numbers.users.ids.len()];
+    while let Some(outcome) = table.advance() {
+        let line = outcome.map_err(|fault| at_fault(path, &fault))?;
+        let user = id(table.cell(user_place).trim()).map_err(|detail| at_line(path, line, detail))?;
+        // Of viewers who are in no log nothing needs to be known.
+        let Some(user) = numbers.users.get(user) else {
+            continue;
+        };
+        let known = columns.iter().filter_map(|(place, name)| {
+            let value = table.cell(*place).trim();
+            (!value.is_empty()).then(|| values.number(&format!("{name}={value}")))
+        });
+        viewers[user as usize] = known.collect();
+    }
+    Ok(viewers)
+}
+
 fn read_histories(path: &Path, numbers: &mut Numbers) -> Result<Vec<WatchHistory>, ReadError> {
     let mut histories = Vec::new();
     read_table(path, HISTORY_COLUMNS, |[user, last, watched, liked, long_watched]| {
@@ -232,7 +271,18 @@ mod tests {
             "{VIDEO_HEAD}7,55,NORMAL,1970-01-02,Kmovie,0.0,87433.0,720.0,1280.0,9,9.0,\"39,2\"\n"
         ));
         let history = file("user_id,last_time_ms,watched,liked,long_watched\n9,100,7 3,,3\n");
-        let read = read(&[log.path().to_owned()], videos.path(), Some(history.path())).expect("a log");
+        let viewers = file("user_id,lives,days,days_range\n8,1,3,0-9\n9,city,3,0-9\n10,,3,0-9\n");
+        let read = read(
+            &[log.path().to_owned()],
+            videos.path(),
+            Some(history.path()),
+            Some(viewers.path()),
+        )
+        .expect("a log");
+        let [tenth, ninth] = read.catalogue.viewers.as_slice() else {
+            panic!("two viewers: {:?}", read.catalogue.viewers);
+        };
+        assert_eq!((ninth.len(), tenth.as_slice()), (2, &ninth[1..]));
         assert_eq!(read.catalogue.user_ids, ["10", "9"]);
         assert_eq!(read.catalogue.item_ids, ["8", "7", "3"]);
         let (first, outcome) = read.impressions[0];
@@ -265,7 +315,7 @@ mod tests {
             (LOG_HEAD.to_owned(), "no impressions in it"),
         ] {
             let log = file(&text);
-            let error = read(&[log.path().to_owned()], videos.path(), None)
+            let error = read(&[log.path().to_owned()], videos.path(), None, None)
                 .expect_err("bad")
                 .to_string();
             assert!(error.contains(said), "{error}");
