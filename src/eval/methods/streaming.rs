@@ -233,29 +233,5 @@ impl ImpressionMethod for Streaming {
 const _: () = assert!(LABEL_COUNT == OUTCOME_COUNT);
 
 #[cfg(test)]
-mod tests {
-    use swipeline_models::streaming::LABEL_NAMES;
-
-    use super::*;
-    use crate::eval::shown::OUTCOME_NAMES;
-
-    #[test]
-    fn labels_and_outcomes_have_one_order() {
-        assert_eq!(LABEL_NAMES, OUTCOME_NAMES);
-    }
-
-    #[test]
-    fn an_ablation_hides_what_it_says() {
-        let hidden = |without: Without| -> Vec<String> {
-            let columns = column_names();
-            columns.into_iter().filter(|column| without.hides(column)).collect()
-        };
-        assert!(hidden(Without::Nothing).is_empty());
-        let affinity = hidden(Without::Affinity);
-        assert!(affinity.contains(&"user_tag.like".to_owned()) && affinity.contains(&"user_author.like".to_owned()));
-        assert!(!affinity.contains(&"user.like".to_owned()));
-        let viewer = hidden(Without::Viewer);
-        assert!(affinity.iter().all(|column| viewer.contains(column)));
-        assert!(viewer.iter().all(|column| !column.starts_with("item")));
-    }
-}
+#[path = "streaming_tests.rs"]
+mod tests;
