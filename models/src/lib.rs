@@ -23,6 +23,7 @@ pub mod rerank;
 pub mod session;
 pub mod streaming;
 pub mod time;
+pub mod train;
 pub mod user;
 pub mod wire;
 pub mod world;

@@ -168,7 +168,7 @@ impl DenseLayer {
     }
 
     /// output = input · weights + bias for one row; the inner loop runs over outputs so that it vectorises.
-    fn apply(&self, input: &[f32], output: &mut Vec<f32>) {
+    pub(crate) fn apply(&self, input: &[f32], output: &mut Vec<f32>) {
         output.clear();
         output.extend_from_slice(&self.bias);
         for (value, weights) in input.iter().zip(self.weights.chunks_exact(self.cols)) {
