@@ -25,6 +25,10 @@ pub struct EngineConfig {
     pub checkpoint_interval_ms: u64,
     /// Up to so many bytes the journal is kept although the snapshots include it.
     pub journal_keep_bytes: u64,
+    /// For so many of 100 viewers, what they are served is logged with its feature rows; 0: nobody.
+    pub served_log_percent: u8,
+    /// The most bytes of that log.
+    pub served_log_bytes_max: u64,
     /// The embedding dimension; fixed by the first embedding that arrives when `None`.
     pub embedding_dim: Option<usize>,
     /// Up to so many items the exact scan serves embedding recall, above it hnsw_rs does.
@@ -45,6 +49,8 @@ impl Default for EngineConfig {
             sessions_max: 1_000_000,
             checkpoint_interval_ms: 30_000,
             journal_keep_bytes: 512 * 1024 * 1024,
+            served_log_percent: 0,
+            served_log_bytes_max: 1024 * 1024 * 1024,
             embedding_dim: None,
             exact_items_max: 2_000_000,
             model: None,

@@ -27,6 +27,7 @@ use crate::effects::Effects;
 use crate::items::ItemRouter;
 use crate::outbox::SocketOutbox;
 use crate::recovery::recover;
+use crate::served::ServedLog;
 use crate::service::{self, ParamsService};
 use crate::session::{
     Attach, Deliver, Describe, Detach, Drain, GetProfile, Ingest, ModelChanged, OneShot, RankItems, Registry, SocketId,
@@ -112,6 +113,7 @@ impl Engine {
         let shared = self.shared.clone();
         let closed = tokio::task::spawn_blocking(move || {
             service::dump_graph(&shared);
+            shared.served.close();
             shared.storage.close()
         });
         let closed = closed.await;
@@ -506,6 +508,9 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
         ..IndexParams::default()
     };
     let world = World::new(config.embedding_dim, index).map_err(|error| EngineError::DataDir(error.to_string()))?;
+    let served_dir = storage.dir.as_ref().map(|dir| dir.served());
+    let served = ServedLog::open(served_dir, config.served_log_percent, config.served_log_bytes_max)
+        .map_err(|error| EngineError::DataDir(format!("the served log cannot be opened: {error}")))?;
     let shared = Arc::new(Shared {
         config,
         world,
@@ -514,6 +519,7 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
         items: ItemRouter::default(),
         effects: Effects::default(),
         params: ParamsService::default(),
+        served,
         arbiters,
         checkpoint: tokio::sync::Mutex::new(()),
         catalogue_dirty: parking_lot::Mutex::default(),

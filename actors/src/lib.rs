@@ -12,6 +12,7 @@ mod outbox;
 mod pipeline_metrics;
 mod records;
 mod recovery;
+mod served;
 mod service;
 mod session;
 mod shared;
@@ -22,3 +23,4 @@ pub use api::{
 };
 pub use engine::{Engine, SocketHandle};
 pub use outbox::{CloseReason, Outgoing, PushedFeed, SocketOutbox};
+pub use served::{HistoryError, Outcome, ServedHistory, ServedItemRecord, ServedSlateRecord};

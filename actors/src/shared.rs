@@ -11,6 +11,7 @@ use swipeline_storage::{JournalError, Storage};
 use crate::api::{EngineConfig, EngineError};
 use crate::effects::Effects;
 use crate::items::ItemRouter;
+use crate::served::ServedLog;
 use crate::service::ParamsService;
 use crate::session::Registry;
 
@@ -23,6 +24,8 @@ pub(crate) struct Shared {
     pub(crate) items: ItemRouter,
     pub(crate) effects: Effects,
     pub(crate) params: ParamsService,
+    /// Off unless configured.
+    pub(crate) served: ServedLog,
     /// One per core; sessions and item actors are spread over them by hash.
     pub(crate) arbiters: Vec<ArbiterHandle>,
     /// Held while a checkpoint or a backup runs.

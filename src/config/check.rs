@@ -11,6 +11,8 @@ const THREADS_MAX: usize = 1_024;
 const BODY_BYTES_LIMIT: usize = 1 << 30;
 /// The most bytes of journal that may be kept: 1 TiB.
 const JOURNAL_BYTES_LIMIT: u64 = 1 << 40;
+/// A smaller served log would forget faster than it could be trained from: 1 MiB.
+const SERVED_LOG_BYTES_MIN: u64 = 1 << 20;
 /// The longest duration: one day.
 const DURATION_MS_MAX: u64 = 86_400_000;
 /// The fastest rate per second; above it a limit is not a limit.
@@ -70,6 +72,14 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
         "data.journal_keep_bytes",
         settings.data.journal_keep_bytes,
         0,
+        JOURNAL_BYTES_LIMIT,
+    );
+    let served_log = (settings.data.served_log_percent, settings.data.served_log_bytes_max);
+    checks.between("data.served_log_percent", served_log.0, 0, 100);
+    checks.between(
+        "data.served_log_bytes_max",
+        served_log.1,
+        SERVED_LOG_BYTES_MIN,
         JOURNAL_BYTES_LIMIT,
     );
     checks.between("sessions.idle_ms", settings.sessions.idle_ms, 100, DURATION_MS_MAX);

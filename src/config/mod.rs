@@ -127,6 +127,10 @@ pub struct DataSettings {
     pub checkpoint_interval_ms: u64,
     /// Up to so many bytes the journal is kept although checkpoints include it, for export and for a second opinion.
     pub journal_keep_bytes: u64,
+    /// For so many of 100 viewers, what they are served is logged with its feature rows, for training; 0: nobody.
+    pub served_log_percent: u8,
+    /// The most bytes of that log; the oldest part goes.
+    pub served_log_bytes_max: u64,
 }
 
 impl Default for DataSettings {
@@ -136,6 +140,8 @@ impl Default for DataSettings {
             durability: Durability::Process,
             checkpoint_interval_ms: 30_000,
             journal_keep_bytes: 512 * 1024 * 1024,
+            served_log_percent: 0,
+            served_log_bytes_max: 1024 * 1024 * 1024,
         }
     }
 }

@@ -3,7 +3,7 @@
 use super::{AuthSettings, Settings};
 
 /// What stands above each key, in the order of the sections.
-const NOTES: [(&str, &str); 39] = [
+const NOTES: [(&str, &str); 41] = [
     (
         "server.listen",
         "Public address: REST, WebSocket, documentation. Port 0 lets the system choose.",
@@ -63,6 +63,14 @@ const NOTES: [(&str, &str); 39] = [
     (
         "data.journal_keep_bytes",
         "Up to so many bytes the journal is kept although checkpoints include it (for export).",
+    ),
+    (
+        "data.served_log_percent",
+        "For so many of 100 viewers, what they are served is logged for training; 0: nobody.",
+    ),
+    (
+        "data.served_log_bytes_max",
+        "The most bytes of that log; the oldest part goes.",
     ),
     (
         "sessions.idle_ms",

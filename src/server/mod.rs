@@ -88,6 +88,8 @@ pub fn engine_config(settings: &Settings) -> EngineConfig {
         sessions_max: settings.sessions.max,
         checkpoint_interval_ms: settings.data.checkpoint_interval_ms,
         journal_keep_bytes: settings.data.journal_keep_bytes,
+        served_log_percent: settings.data.served_log_percent,
+        served_log_bytes_max: settings.data.served_log_bytes_max,
         embedding_dim: (settings.index.dimension > 0).then_some(settings.index.dimension),
         exact_items_max: settings.index.exact_items_max,
         model: settings.model.path.clone(),

@@ -8,6 +8,7 @@
 //! snapshots/   the sled database
 //! index/       dumps of the vector index
 //! archive/     events that have left the journal
+//! served/      what was served, by which feature rows (made when the served log is on)
 //! ```
 
 use std::fs::{self, File, OpenOptions, TryLockError};
@@ -218,6 +219,11 @@ impl DataDir {
     /// Events that have left the journal.
     pub fn archive(&self) -> PathBuf {
         self.path.join("archive")
+    }
+
+    /// What was served, for training.
+    pub fn served(&self) -> PathBuf {
+        self.path.join("served")
     }
 
     pub(crate) fn epoch_file(&self) -> PathBuf {

@@ -22,6 +22,7 @@ mod files;
 pub mod journal;
 pub mod ownership;
 pub mod partition;
+pub mod ring_log;
 pub mod snapshot;
 mod storage;
 
@@ -31,5 +32,6 @@ pub use journal::{
 };
 pub use ownership::{Lease, Owner, Ownership};
 pub use partition::{PARTITION_COUNT, Partition, partition_of};
+pub use ring_log::{RingLog, erase_records, read_ring_log};
 pub use snapshot::{SledOptions, SnapshotError, SnapshotOp, SnapshotStore, Tree};
 pub use storage::{OpenReport, Storage, StorageError, StorageOptions};

@@ -42,5 +42,6 @@ fn erase(shared: &SharedRef, user: &UserId) -> Result<(), EngineError> {
         })
         .map_err(|error| failed(&error))?;
     store.compact().map_err(|error| failed(&error))?;
+    shared.served.erase(user).map_err(|error| failed(&error))?;
     Ok(())
 }

@@ -19,10 +19,12 @@ use swipeline_models::wire::{
 
 use super::actor::SessionActor;
 use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, RankItems, SocketId};
+use super::served::slots_to_log;
 use crate::api::EngineError;
 use crate::clock;
 use crate::outbox::{CloseReason, PushedFeed};
 use crate::pipeline_metrics::PipelineMetrics;
+use crate::served::ServedSlot;
 
 /// When clients shall come back after a drain, in milliseconds.
 const RECONNECT_AFTER_MS: u64 = 1_000;
@@ -131,7 +133,8 @@ impl Handler<OneShot> for SessionActor {
         let started = clock::monotonic_ns();
         let excluded = hashes(request.exclude.iter().map(ItemId::hash64));
         let region = self.region_of(request.region.as_deref());
-        let (slate, snapshot) = self.make_slate(request.n, region, &excluded, request.explain);
+        let ranked_at = self.state.journal_sequence;
+        let (slate, snapshot, slots) = self.make_slate(request.n, region, &excluded, request.explain);
         let mut sequence = 0;
         if !request.explicit_impressions {
             self.show(&served_items(&slate, &snapshot))?;
@@ -148,6 +151,7 @@ impl Handler<OneShot> for SessionActor {
             took_us: elapsed_us(started),
             channels: request.explain.then(|| channel_reports(&slate)),
         };
+        self.log_served(slots, &feed.request_id, ranked_at);
         Ok((feed, sequence))
     }
 }
@@ -273,7 +277,7 @@ impl SessionActor {
             .or(self.settings.n)
             .unwrap_or(self.shared.world.params.load().feed.n as usize);
         let region = self.settings.region.or(self.state.region);
-        let (slate, snapshot) = self.make_slate(n, region, &excluded, false);
+        let (slate, snapshot, slots) = self.make_slate(n, region, &excluded, false);
         self.state.feed_seq += 1;
         self.settings.is_exhausted = slate.items.is_empty();
         self.state
@@ -296,7 +300,10 @@ impl SessionActor {
             json: OnceLock::new(),
             msgpack: OnceLock::new(),
         };
-        self.sockets.push_feed(&Arc::new(pushed));
+        let pushed = Arc::new(pushed);
+        self.sockets.push_feed(&pushed);
+        // After the push: the viewer does not wait for it.
+        self.log_served(slots, &pushed.feed.request_id, self.state.journal_sequence);
     }
 
     fn make_slate(
@@ -305,12 +312,17 @@ impl SessionActor {
         region: Option<Word>,
         excluded: &[u64],
         explain: bool,
-    ) -> (Slate, Arc<CatalogueSnapshot>) {
+    ) -> (Slate, Arc<CatalogueSnapshot>, Option<Vec<ServedSlot>>) {
         let query = self.query(n, region, excluded, explain);
         let world = &self.shared.world;
-        let slate = Self::with_scratch(|scratch| run(world, &self.state, &mut self.pool, &query, scratch));
-        PipelineMetrics::record(&slate);
-        (slate, Arc::clone(&self.shared.world.catalogue.load()))
+        let made = Self::with_scratch(|scratch| {
+            let slate = run(world, &self.state, &mut self.pool, &query, scratch);
+            let snapshot = Arc::clone(&world.catalogue.load());
+            let slots = slots_to_log(&self.shared, &self.state.user, &slate, &snapshot, scratch);
+            (slate, snapshot, slots)
+        });
+        PipelineMetrics::record(&made.0);
+        made
     }
 
     fn query<'a>(&self, n: usize, region: Option<Word>, excluded: &'a [u64], explain: bool) -> Query<'a> {

@@ -6,6 +6,7 @@ mod feed;
 mod messages;
 mod registry;
 mod replay;
+mod served;
 mod sockets;
 mod store;
 

@@ -2,6 +2,7 @@
 
 use super::Taste;
 use crate::features::WordWeights;
+use crate::features::schema::FEATURE_COUNT;
 use crate::ids::Row;
 use crate::popularity::ScoredRow;
 use crate::rank::{ObjectiveRow, RankScratch};
@@ -27,6 +28,17 @@ pub struct Candidates {
     pub objectives: Vec<ObjectiveRow>,
     /// The fused score.
     pub fused: Vec<f32>,
+}
+
+impl Scratch {
+    /// The feature row and the pre-rank score by which the last run ranked an item; `None` when it ranked no such item.
+    #[must_use]
+    pub fn ranked(&self, row: Row) -> Option<(&[f32; FEATURE_COUNT], f32)> {
+        let candidates = &self.candidates;
+        let place = candidates.rows.iter().position(|candidate| *candidate == row)?;
+        let features = candidates.features.as_chunks::<FEATURE_COUNT>().0.get(place)?;
+        Some((features, *candidates.pre_rank.get(place)?))
+    }
 }
 
 impl Candidates {

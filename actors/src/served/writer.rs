@@ -1,0 +1,310 @@
+//! From sessions to the disk: a bounded queue and one thread.
+//!
+//! Owns who is logged, what is dropped, and erasure in order with what is still queued.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::time::Duration;
+
+use parking_lot::Mutex;
+use swipeline_models::features::schema::FEATURE_COUNT;
+use swipeline_models::ids::UserId;
+use swipeline_models::item::Item;
+use swipeline_models::rank::ObjectiveRow;
+use swipeline_models::recall::ChannelSet;
+use swipeline_models::time::TimestampMs;
+use swipeline_storage::{RingLog, erase_records};
+
+use super::record::{ServedItemRecord, ServedSlateRecord};
+
+/// Slates that may wait for the thread; at 10 items about 2 KiB each. More are dropped and counted.
+const QUEUE_SLATES_MAX: usize = 1_024;
+/// After so long without slates what was written is handed to the system.
+const FLUSH_AFTER: Duration = Duration::from_millis(200);
+/// So many slates are written between two flushes at the most.
+const FLUSH_SLATES: u32 = 256;
+
+/// A slate on its way to the log: shared handles and copies, nothing encoded yet.
+pub(crate) struct ServedSlate {
+    pub(crate) user: UserId,
+    pub(crate) request: String,
+    pub(crate) at: TimestampMs,
+    pub(crate) sequence: u64,
+    pub(crate) model: String,
+    pub(crate) slots: Vec<ServedSlot>,
+}
+
+/// An item of it.
+pub(crate) struct ServedSlot {
+    pub(crate) item: Arc<Item>,
+    pub(crate) channels: ChannelSet,
+    pub(crate) score: f32,
+    pub(crate) pre_rank: f32,
+    pub(crate) propensity: Option<f32>,
+    pub(crate) predicted: ObjectiveRow,
+    pub(crate) features: [f32; FEATURE_COUNT],
+}
+
+enum Command {
+    Served(ServedSlate),
+    Erase {
+        user: UserId,
+        done: SyncSender<io::Result<u64>>,
+    },
+}
+
+/// The way into the log; does nothing when it is off.
+pub(crate) struct ServedLog {
+    dir: Option<PathBuf>,
+    percent: u8,
+    queue: Mutex<Option<SyncSender<Command>>>,
+    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
+}
+
+impl ServedLog {
+    /// Opens the log for `percent` of 100 viewers; `dir` is `None` for an engine in memory, which has no log.
+    ///
+    /// # Errors
+    /// Those of the file system.
+    pub(crate) fn open(dir: Option<PathBuf>, percent: u8, bytes_max: u64) -> io::Result<Self> {
+        let (mut queue, mut thread) = (None, None);
+        if let Some(dir) = dir.as_ref().filter(|_| percent > 0) {
+            let log = RingLog::open(dir, bytes_max)?;
+            let (sender, receiver) = sync_channel(QUEUE_SLATES_MAX);
+            let writer = std::thread::Builder::new().name("served-log".to_owned());
+            thread = Some(writer.spawn(move || write_all(log, &receiver))?);
+            queue = Some(sender);
+        }
+        Ok(Self {
+            dir,
+            percent: if queue.is_some() { percent } else { 0 },
+            queue: Mutex::new(queue),
+            thread: Mutex::new(thread),
+        })
+    }
+
+    /// Whether what this viewer is served is logged: the same viewers always, so that their outcomes meet all of it.
+    pub(crate) fn is_for(&self, user: &UserId) -> bool {
+        self.percent > 0 && user.hash64() % 100 < u64::from(self.percent)
+    }
+
+    /// Hands a slate over. Never waits.
+    pub(crate) fn push(&self, slate: ServedSlate) {
+        let Some(queue) = &*self.queue.lock() else { return };
+        match queue.try_send(Command::Served(slate)) {
+            Ok(()) => {}
+            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
+                metrics::counter!("swipeline_served_log_dropped_total").increment(1);
+            }
+        }
+    }
+
+    /// Erases a viewer from the log, also what is still queued, durably. Blocks.
+    ///
+    /// # Errors
+    /// Those of the file system; not everything was erased then.
+    pub(crate) fn erase(&self, user: &UserId) -> io::Result<u64> {
+        let queue = self.queue.lock().clone();
+        let Some(queue) = queue else {
+            // Off, but there may be a log of earlier starts.
+            return self
+                .dir
+                .as_ref()
+                .map_or(Ok(0), |dir| erase_records(dir, &mut is_about(user)));
+        };
+        let (done, answer) = sync_channel(1);
+        let gone = || io::Error::other("the writer of the served log has ended");
+        let user = user.clone();
+        queue.send(Command::Erase { user, done }).map_err(|_| gone())?;
+        answer.recv().map_err(|_| gone())?
+    }
+
+    /// Writes what is queued and ends the thread. Blocks; calling it twice is harmless.
+    pub(crate) fn close(&self) {
+        drop(self.queue.lock().take());
+        if let Some(thread) = self.thread.lock().take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the writer of the served log panicked");
+        }
+    }
+}
+
+fn is_about(user: &UserId) -> impl FnMut(&[u8]) -> bool {
+    let user = user.clone();
+    // What cannot be decoded might be about anybody.
+    move |payload| ServedSlateRecord::decode(payload).is_none_or(|slate| slate.user == user.as_str())
+}
+
+/// Writes until the last sender is gone.
+fn write_all(mut log: RingLog, queue: &Receiver<Command>) {
+    let mut unflushed = 0;
+    let mut failed = false;
+    loop {
+        let outcome = match queue.recv_timeout(FLUSH_AFTER) {
+            Ok(Command::Served(slate)) => {
+                unflushed += 1;
+                log.append(&record_of(&slate).encode())
+            }
+            Ok(Command::Erase { user, done }) => {
+                // Whoever asked may have been cut off; the erasure counts all the same.
+                let _ = done.send(log.erase(&mut is_about(&user)));
+                Ok(())
+            }
+            Err(RecvTimeoutError::Timeout) if unflushed == 0 => Ok(()),
+            Err(RecvTimeoutError::Timeout) => {
+                unflushed = 0;
+                log.flush()
+            }
+            Err(RecvTimeoutError::Disconnected) => break,
+        };
+        report(outcome, &mut failed);
+        if unflushed >= FLUSH_SLATES {
+            unflushed = 0;
+            report(log.flush(), &mut failed);
+        }
+    }
+    report(log.flush(), &mut failed);
+}
+
+/// Counts every failure, and says the first one of a row of them.
+fn report(outcome: io::Result<()>, failed: &mut bool) {
+    if let Err(error) = &outcome {
+        metrics::counter!("swipeline_served_log_dropped_total").increment(1);
+        if !*failed {
+            tracing::error!(%error, "the served log cannot be written; serving goes on without it");
+        }
+    }
+    *failed = outcome.is_err();
+}
+
+fn record_of(slate: &ServedSlate) -> ServedSlateRecord {
+    let item = |slot: &ServedSlot| ServedItemRecord {
+        id: slot.item.id.as_str().to_owned(),
+        duration_ms: slot.item.duration_ms.unwrap_or(0),
+        channels: slot.channels,
+        score: slot.score,
+        pre_rank: slot.pre_rank,
+        propensity: slot.propensity,
+        predicted: slot.predicted,
+    };
+    let record = ServedSlateRecord {
+        user: slate.user.as_str().to_owned(),
+        request: slate.request.clone(),
+        at: slate.at.0,
+        sequence: slate.sequence,
+        model: slate.model.clone(),
+        items: slate.slots.iter().map(item).collect(),
+        ..ServedSlateRecord::default()
+    };
+    let rows: Vec<[f32; FEATURE_COUNT]> = slate.slots.iter().map(|slot| slot.features).collect();
+    record.with_features(&rows)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swipeline_models::wire::ItemDto;
+    use swipeline_storage::read_ring_log;
+
+    fn item(id: &str) -> Item {
+        let described = ItemDto {
+            id: id.to_owned(),
+            ..ItemDto::default()
+        };
+        described.into_item(TimestampMs(0)).expect("an item")
+    }
+
+    fn slate(user: &str, request: usize) -> ServedSlate {
+        let slot = |id: &str| ServedSlot {
+            item: Arc::new(item(id)),
+            channels: ChannelSet::default(),
+            score: 0.5,
+            pre_rank: 0.25,
+            propensity: None,
+            predicted: ObjectiveRow::default(),
+            features: [0.5; FEATURE_COUNT],
+        };
+        ServedSlate {
+            user: UserId::new(user).expect("an id"),
+            request: request.to_string(),
+            at: TimestampMs(1),
+            sequence: 3,
+            model: "m".to_owned(),
+            slots: vec![slot("a"), slot("b")],
+        }
+    }
+
+    fn slates(dir: &std::path::Path) -> Vec<ServedSlateRecord> {
+        let mut found = Vec::new();
+        let damaged = read_ring_log(dir, &mut |payload| {
+            found.push(ServedSlateRecord::decode(payload).expect("decodes"));
+        });
+        assert_eq!(damaged.expect("readable"), 0);
+        found
+    }
+
+    #[test]
+    fn what_was_handed_over_is_on_the_disk_after_close() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20).expect("opens");
+        // As many as the queue holds: none may be dropped, however slow the thread is.
+        (0..QUEUE_SLATES_MAX).for_each(|request| log.push(slate("u", request)));
+        log.close();
+        log.close();
+        let found = slates(dir.path());
+        assert_eq!(found.len(), QUEUE_SLATES_MAX);
+        assert!(
+            found
+                .iter()
+                .enumerate()
+                .all(|(request, slate)| slate.request == request.to_string())
+        );
+        assert_eq!((found[0].sequence, found[0].items.len()), (3, 2));
+        assert_eq!(found[0].features(1), Some([0.5; FEATURE_COUNT]));
+        // Too late is no panic.
+        log.push(slate("u", 0));
+    }
+
+    #[test]
+    fn erasing_reaches_what_is_still_queued_and_old_logs_of_a_log_that_is_off() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20).expect("opens");
+        for request in 0..50 {
+            log.push(slate(if request % 2 == 0 { "even" } else { "odd" }, request));
+        }
+        assert_eq!(log.erase(&UserId::new("even").expect("an id")).expect("erased"), 25);
+        log.push(slate("even", 50));
+        log.close();
+        let found = slates(dir.path());
+        assert_eq!(found.iter().filter(|slate| slate.user == "even").count(), 1);
+        assert_eq!(found.len(), 26);
+        let off = ServedLog::open(Some(dir.path().to_owned()), 0, 1 << 20).expect("opens");
+        assert_eq!(off.erase(&UserId::new("odd").expect("an id")).expect("erased"), 25);
+        assert_eq!(slates(dir.path()).len(), 1);
+    }
+
+    #[test]
+    fn viewers_are_picked_always_the_same_and_in_the_share_asked_for() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let open = |percent| ServedLog::open(Some(dir.path().to_owned()), percent, 1 << 20).expect("opens");
+        let users: Vec<UserId> = (0..2_000)
+            .map(|number| UserId::new(&format!("u{number}")).expect("an id"))
+            .collect();
+        let picked = |log: &ServedLog| users.iter().filter(|user| log.is_for(user)).count();
+        assert_eq!((picked(&open(0)), picked(&open(100))), (0, 2_000));
+        let tenth = open(10);
+        assert!((140..260).contains(&picked(&tenth)), "{}", picked(&tenth));
+        let fifth = open(20);
+        assert!(
+            users
+                .iter()
+                .filter(|user| tenth.is_for(user))
+                .all(|user| fifth.is_for(user))
+        );
+        let in_memory = ServedLog::open(None, 100, 1 << 20).expect("opens");
+        assert!(!in_memory.is_for(&users[0]));
+    }
+}
