@@ -6,7 +6,9 @@ use std::hint::black_box;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use swipeline_models::features::schema::{FEATURE_COUNT, Feature};
+use swipeline_models::rank::mlp::{DenseLayer, MlpSpec};
 use swipeline_models::rank::onnx::OnnxRanker;
+use swipeline_models::rank::onnx_writer::write_onnx;
 use swipeline_models::rank::prior::{bundled_ranker_bytes, prior_mlp};
 use swipeline_models::rank::{FusionWeights, LinearRanker, OBJECTIVE_COUNT, RankScratch, Ranker};
 
@@ -26,8 +28,23 @@ fn feature_rows(n: usize) -> Vec<f32> {
         .collect()
 }
 
+/// A network of the shape that `swipeline train ranker` writes; its weights do not matter for the time.
+fn trained_shape() -> MlpSpec {
+    let layer = |rows: usize, cols: usize| DenseLayer {
+        weights: (0..rows * cols)
+            .map(|index| (index as f32 * 0.618_034).fract() * 0.2 - 0.1)
+            .collect(),
+        bias: vec![0.0; cols],
+        rows,
+        cols,
+    };
+    let layers = vec![layer(FEATURE_COUNT, 64), layer(64, 40), layer(40, OBJECTIVE_COUNT)];
+    MlpSpec::new(layers, "bench").expect("the layers fit")
+}
+
 fn bench_rankers(criterion: &mut Criterion) {
     let onnx = OnnxRanker::load(bundled_ranker_bytes()).expect("the bundled model loads");
+    let trained = OnnxRanker::load(&write_onnx(&trained_shape())).expect("it loads");
     let linear = LinearRanker::new();
     let plain = prior_mlp().expect("the tables fit");
     let mut group = criterion.benchmark_group("rank");
@@ -35,7 +52,7 @@ fn bench_rankers(criterion: &mut Criterion) {
         let rows = feature_rows(n);
         let mut scratch = RankScratch::new();
         group.throughput(Throughput::Elements(n as u64));
-        let rankers: [(&str, &dyn Ranker); 2] = [("onnx", &onnx), ("linear", &linear)];
+        let rankers: [(&str, &dyn Ranker); 3] = [("onnx", &onnx), ("onnx_trained", &trained), ("linear", &linear)];
         for (name, ranker) in rankers {
             let mut out = Vec::new();
             group.bench_function(BenchmarkId::new(name, n), |bencher| {
