@@ -16,5 +16,6 @@ mod openapi;
 mod rest;
 pub mod server;
 pub mod telemetry;
+mod train;
 mod transfer;
 mod ws;

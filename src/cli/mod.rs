@@ -13,6 +13,7 @@ pub mod recommend;
 pub mod serve;
 pub mod snapshot;
 pub mod token;
+pub mod train;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -52,6 +53,8 @@ pub enum Command {
     Export(export::Args),
     /// Measure the recommendations on a real log, beside simple methods
     Eval(Box<eval::Args>),
+    /// Train the ranking model from what was served and what came of it
+    Train(train::Args),
     /// Ask a running server for a user's feed
     Recommend(recommend::Args),
     /// Ask a running server what it knows about a user or an item
@@ -105,6 +108,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Import(args) => import::run(args).await,
         Command::Export(args) => export::run(args).await,
         Command::Eval(args) => eval::run(&args),
+        Command::Train(args) => train::run(&args),
         Command::Recommend(args) => recommend::run(args).await,
         Command::Inspect(args) => inspect::run(args).await,
         Command::Config(args) => config::run(&args),
