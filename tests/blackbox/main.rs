@@ -20,4 +20,5 @@ mod shutdown;
 mod slow_reader;
 mod socket;
 mod stream;
+mod train;
 mod transfer;
