@@ -13,7 +13,7 @@ use swipeline_models::train::off_policy::WEIGHT_MAX_DEFAULT;
 use swipeline_models::train::{EpochLosses, Sample, TrainOptions};
 
 use crate::train::ranker::{Judging, Trained, save, train};
-use crate::train::table::{policy_table, prediction_table, verdict};
+use crate::train::table::{DRAWS_MIN, draws_of_chance, policy_table, prediction_table, verdict};
 use crate::train::{Join, JoinCounts, SAMPLES_MAX, SampleLine, read_samples};
 use crate::transfer::JsonlWriter;
 
@@ -181,7 +181,10 @@ fn report(trained: &Trained, args: &RankerArgs) -> String {
              ranking.\n{table}\n\n",
             args.top_share * 100.0
         )),
-        None => text.push_str("Off-policy: chance drew nothing in the held-out part, so rankings cannot be compared.\n\n"),
+        None => text.push_str(&format!(
+            "Off-policy: chance drew {} of the items in the held-out part; rankings are compared from {DRAWS_MIN} on.\n\n",
+            draws_of_chance(trained)
+        )),
     }
     text.push_str(&format!(
         "{}\n{}, version {}: {} bytes, loads back with the same numbers (largest difference {:.1e}).\n",

@@ -182,3 +182,89 @@ fn policy_rows(
     }
     rows
 }
+
+#[cfg(test)]
+mod tests {
+    use rand::{RngExt, SeedableRng};
+    use rand_xoshiro::Xoshiro256PlusPlus;
+    use swipeline_models::features::schema::{Feature, neutral_row};
+    use swipeline_models::time::TimestampMs;
+
+    use super::*;
+    use crate::train::table::{draws_of_chance, policy_table, prediction_table, verdict};
+
+    const JUDGING: Judging = Judging {
+        held_out_share: 0.2,
+        top_share: 0.25,
+        weight_max: 20.0,
+        all_predicted: false,
+    };
+
+    /// Slates of five; the last item was drawn by chance. Short videos are liked here, and nothing else is known.
+    fn samples(count: usize) -> Vec<Sample> {
+        let mut random = Xoshiro256PlusPlus::seed_from_u64(5);
+        let one = |index: usize| {
+            let mut features = neutral_row();
+            let duration: f32 = random.random();
+            features[Feature::DurationLog.index()] = duration;
+            let liked = random.random::<f32>() < 0.6 * (1.0 - duration);
+            Sample {
+                at: TimestampMs((index / 5) as i64),
+                request: (index / 5) as u64,
+                features,
+                pre_rank: 0.5,
+                predicted: [0.5; OBJECTIVE_COUNT],
+                propensity: (index % 5 == 4).then_some(0.02),
+                labels: [Some(f32::from(u8::from(liked))), None, None, None, None],
+            }
+        };
+        (0..count).map(one).collect()
+    }
+
+    #[test]
+    fn what_is_trained_is_measured_and_the_same_every_time() {
+        let options = TrainOptions {
+            epochs_max: 8,
+            ..TrainOptions::default()
+        };
+        let run = || train(samples(4_000), &options, JUDGING, &mut |_| {}).expect("it trains");
+        let (trained, again) = (run(), run());
+        assert!(trained.bytes == again.bytes && trained.difference <= DIFFERENCE_MAX);
+        assert_eq!((trained.counts, draws_of_chance(&trained)), ([2_560, 640, 800], 160));
+        assert_eq!(trained.model_version, "trained-799-4000-seed1");
+        let like = |model: &str| {
+            let row = trained.models.iter().find(|row| row.model == model).expect("a row");
+            row.objectives[Objective::Like.index()]
+        };
+        assert!(like("new").auc > like("bundled").auc && like("new").log_loss < like("base rate").log_loss);
+        let earned = |ranking: &str| {
+            let found = trained
+                .policies
+                .iter()
+                .find(|row| row.ranking == ranking && row.objective == Objective::Like);
+            found.and_then(|row| row.estimate).expect("draws").snips
+        };
+        assert!(
+            earned("new").low > earned("chance, as logged").value,
+            "{:?}",
+            earned("new")
+        );
+        let shown = format!(
+            "{}{}",
+            prediction_table(&trained),
+            policy_table(&trained).expect("enough draws")
+        );
+        assert!(shown.contains("chance, as logged") && shown.contains("base rate") && !shown.contains("as served"));
+        // Only like is known, so nothing can be said for the others.
+        assert!(verdict(&trained).contains("base rate): like. Not so: complete, share, skip, watch"));
+    }
+
+    #[test]
+    fn a_log_with_little_chance_in_it_compares_nothing() {
+        let mut few = samples(1_000);
+        few.iter_mut().skip(900).for_each(|sample| sample.propensity = None);
+        let trained = train(few, &TrainOptions::default(), JUDGING, &mut |_| {}).expect("it trains");
+        assert_eq!(draws_of_chance(&trained), 20);
+        assert!(policy_table(&trained).is_none());
+    }
+}

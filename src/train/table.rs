@@ -33,7 +33,16 @@ pub(crate) fn prediction_table(trained: &Trained) -> Table {
     table
 }
 
-/// What each ranking would have earned; `None` when chance drew nothing in the held-out part.
+/// Fewer draws of chance than this give intervals that mean nothing.
+pub(crate) const DRAWS_MIN: usize = 50;
+
+/// How many draws of chance the held-out part holds.
+pub(crate) fn draws_of_chance(trained: &Trained) -> usize {
+    let draws = trained.policies.iter().filter_map(|row| Some(row.estimate?.draws));
+    draws.max().unwrap_or(0)
+}
+
+/// What each ranking would have earned in the objectives with at least [`DRAWS_MIN`] draws; `None` when there are none.
 pub(crate) fn policy_table(trained: &Trained) -> Option<Table> {
     let mut table = new_table();
     table.set_header([
@@ -46,6 +55,7 @@ pub(crate) fn policy_table(trained: &Trained) -> Option<Table> {
         "clipped",
     ]);
     let known = trained.policies.iter().filter_map(|row| Some((row, row.estimate?)));
+    let known = known.filter(|(_, estimate)| estimate.draws >= DRAWS_MIN);
     for (PolicyRow { ranking, objective, .. }, estimate) in known {
         table.add_row([
             Cell::new(objective.name()),
@@ -60,25 +70,28 @@ pub(crate) fn policy_table(trained: &Trained) -> Option<Table> {
     (!table.is_empty()).then_some(table)
 }
 
-/// For which objectives the new model predicts better than the bundled one, in words.
+/// For which objectives the new model is better, in words. Better is: a lower log loss than the bundled model and the
+/// base rate, and no lower AUC than the bundled one, for it is the order that makes a feed.
 pub(crate) fn verdict(trained: &Trained) -> String {
     let find = |name: &str| trained.models.iter().find(|row| row.model == name);
-    let (Some(new), Some(bundled)) = (find("new"), find("bundled")) else {
+    let (Some(new), Some(bundled), Some(base)) = (find("new"), find("bundled"), find("base rate")) else {
         return String::new();
     };
     let is_better = |objective: &Objective| {
-        let (new, bundled) = (new.objectives[objective.index()], bundled.objectives[objective.index()]);
-        new.log_loss.is_some() && new.log_loss < bundled.log_loss
+        let of = |row: &ModelRow| row.objectives[objective.index()];
+        let (new, bundled, base) = (of(new), of(bundled), of(base));
+        let loss_is_lower = new.log_loss.is_some() && new.log_loss < bundled.log_loss && new.log_loss < base.log_loss;
+        loss_is_lower && new.auc >= bundled.auc
     };
-    let (better, worse): (Vec<Objective>, Vec<Objective>) = Objective::ALL.into_iter().partition(is_better);
+    let (better, other): (Vec<Objective>, Vec<Objective>) = Objective::ALL.into_iter().partition(is_better);
     let names = |objectives: &[Objective]| objectives.iter().map(|one| one.name()).collect::<Vec<_>>().join(", ");
-    match (better.is_empty(), worse.is_empty()) {
-        (_, true) => "The new model predicts every objective better than the bundled one.".to_owned(),
-        (true, _) => "The new model predicts no objective better than the bundled one: do not serve it.".to_owned(),
+    match (better.is_empty(), other.is_empty()) {
+        (_, true) => "Better than the bundled model in every objective.".to_owned(),
+        (true, _) => "Better than the bundled model in no objective: log more before you serve it.".to_owned(),
         (false, false) => format!(
-            "The new model predicts better than the bundled one: {}; not better: {}.",
+            "Better than the bundled model (order no worse, log loss below it and the base rate): {}. Not so: {}.",
             names(&better),
-            names(&worse)
+            names(&other)
         ),
     }
 }

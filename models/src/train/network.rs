@@ -195,9 +195,9 @@ mod tests {
         keep_heads_apart(&mut gradients);
         let step = 1e-2_f32;
         let mut seen = 0;
-        for layer in 0..3 {
+        for (layer, gradient) in gradients.iter().enumerate() {
             for place in (0..network.layers[layer].weights.len()).step_by(37) {
-                let expected = gradients[layer].weights[place];
+                let expected = gradient.weights[place];
                 if expected.abs() < 1e-2 {
                     continue;
                 }

@@ -189,14 +189,11 @@ fn a_ranking_that_knows_the_truth_earns_more_from_the_draws_of_chance() {
     assert!((best.effective_sample_size - 1_000.0).abs() < 1e-6);
     assert!(best.snips.low > logged.snips.high, "{best:?} and {logged:?}");
     // A log without chance tells nothing about another ranking.
-    let without: Vec<Sample> = samples
-        .iter()
-        .cloned()
-        .map(|sample| Sample {
-            propensity: None,
-            ..sample
-        })
-        .collect();
+    let without_chance = |sample: &Sample| Sample {
+        propensity: None,
+        ..sample.clone()
+    };
+    let without: Vec<Sample> = samples.iter().map(without_chance).collect();
     assert_eq!(
         value_of_ranking(&without, &truth, &fuse, Objective::Like, 0.25, 20.0),
         None
