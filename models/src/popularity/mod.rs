@@ -24,6 +24,7 @@ pub use forward_decay::{DecayStamp, ForwardDecay};
 pub use item_stats::{ItemReading, ItemSignal, ItemStats};
 pub use popular_window::PopularWindow;
 pub use regions::{REGIONS_MAX, RegionReading};
+pub(crate) use scored_row::keep_best_admitted;
 pub use scored_row::{ScoredRow, keep_best};
 pub use scoring::PRIOR_SHARE_RATE;
 pub use trending::{CATEGORY_LISTS_MAX, REGION_CATEGORY_LISTS_MAX, REGION_LISTS_MAX, TrendingBuilder, TrendingLists};

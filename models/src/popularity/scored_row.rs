@@ -43,6 +43,28 @@ pub fn keep_best(rows: &mut Vec<ScoredRow>, limit: usize) {
     rows.sort_unstable_by(ScoredRow::best_first);
 }
 
+/// Keeps the `limit` best of the rows that `admits` lets through, best first. Asks from the best down and no longer than
+/// it must: to ask is to visit the item's memory, which costs more than everything else here.
+pub(crate) fn keep_best_admitted(rows: &mut Vec<ScoredRow>, limit: usize, mut admits: impl FnMut(Row) -> bool) {
+    let (mut kept, mut asked) = (0, 0);
+    while kept < limit && asked < rows.len() {
+        let step = (limit - kept).saturating_mul(2).min(rows.len() - asked);
+        let rest = &mut rows[asked..];
+        if step < rest.len() {
+            rest.select_nth_unstable_by(step - 1, ScoredRow::best_first);
+        }
+        rest[..step].sort_unstable_by(ScoredRow::best_first);
+        for place in asked..asked + step {
+            if kept < limit && admits(rows[place].row) {
+                rows[kept] = rows[place];
+                kept += 1;
+            }
+        }
+        asked += step;
+    }
+    rows.truncate(kept);
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -72,6 +94,18 @@ mod tests {
             expected.truncate(limit);
             let mut found = scored(&scores);
             keep_best(&mut found, limit);
+            prop_assert_eq!(found, expected);
+        }
+
+        #[test]
+        fn asking_late_equals_asking_first(scores in prop::collection::vec(-9..9_i8, 0..60), limit in 0..70_usize, modulus in 1..5_u32) {
+            let scores: Vec<f32> = scores.into_iter().map(f32::from).collect();
+            let admits = |row: Row| row % modulus != 0;
+            let mut expected = scored(&scores);
+            expected.retain(|one| admits(one.row));
+            keep_best(&mut expected, limit);
+            let mut found = scored(&scores);
+            keep_best_admitted(&mut found, limit, admits);
             prop_assert_eq!(found, expected);
         }
     }

@@ -1,7 +1,7 @@
 //! Recall by co-engagement: items that were liked together with what the viewer liked last.
 
 use super::{Channel, RecallChannel, RecallContext};
-use crate::popularity::{ScoredRow, keep_best};
+use crate::popularity::{ScoredRow, keep_best_admitted};
 
 /// Liked together with what the viewer liked last.
 pub(super) struct ItemItemChannel;
@@ -29,7 +29,6 @@ impl RecallChannel for ItemItemChannel {
         );
         let admission = &context.admission;
         let filtered = &mut context.filtered;
-        out.retain(|candidate| admission.admits(candidate.row, filtered));
-        keep_best(out, quota);
+        keep_best_admitted(out, quota, |row| admission.admits(row, filtered));
     }
 }

@@ -1,7 +1,7 @@
 //! Recall by like sessions: what was liked in the sessions most similar to this one.
 
 use super::{Channel, RecallChannel, RecallContext};
-use crate::popularity::{ScoredRow, keep_best};
+use crate::popularity::{ScoredRow, keep_best_admitted};
 
 /// Liked in the sessions most like this one.
 pub(super) struct SessionKnnChannel;
@@ -27,7 +27,6 @@ impl RecallChannel for SessionKnnChannel {
         );
         let admission = &context.admission;
         let filtered = &mut context.filtered;
-        out.retain(|candidate| admission.admits(candidate.row, filtered));
-        keep_best(out, quota);
+        keep_best_admitted(out, quota, |row| admission.admits(row, filtered));
     }
 }

@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::{Channel, RecallChannel, RecallContext};
 use crate::catalogue::Postings;
 use crate::ids::Word;
-use crate::popularity::{ScoredRow, keep_best};
+use crate::popularity::{ScoredRow, keep_best, keep_best_admitted};
 use crate::session::squash;
 
 /// How many of the viewer's strongest tags, and of the strongest categories, are asked.
@@ -96,16 +96,14 @@ fn collect(
         &mut rows,
     );
     for row in &rows {
-        if context.admits(*row) {
-            let entry = context.world.board.read_or(*row, &context.prior);
-            let quality = 1.0 + 2.0 * entry.like_rate - entry.skip_rate;
-            scored.push(ScoredRow {
-                row: *row,
-                score: weight * quality,
-            });
-        }
+        let entry = context.world.board.read_or(*row, &context.prior);
+        let quality = 1.0 + 2.0 * entry.like_rate - entry.skip_rate;
+        scored.push(ScoredRow {
+            row: *row,
+            score: weight * quality,
+        });
     }
-    keep_best(&mut scored, wanted);
+    keep_best_admitted(&mut scored, wanted, |row| context.admits(row));
     out.extend_from_slice(&scored);
     context.scratch.rows = rows;
     context.scratch.scored = scored;
