@@ -42,6 +42,26 @@ impl CatalogueSnapshot {
             .as_ref()
     }
 
+    /// Brings what scoring reads of these rows into the caches. A loop that only loads waits for many rows at a time; one
+    /// that works on each row waits for one after the other, which costs twice as much and more.
+    pub fn fetch(&self, rows: &[Row]) {
+        /// Numbers in a cache line.
+        const LINE: usize = 16;
+        let mut seen = 0_u64;
+        for row in rows {
+            if let Some(entry) = self.entry(*row) {
+                seen ^= entry.hash ^ u64::from(entry.leading_category());
+            }
+            if let Some(vector) = self.vector(*row) {
+                seen ^= vector
+                    .iter()
+                    .step_by(LINE)
+                    .fold(0, |bits, one| bits ^ u64::from(one.to_bits()));
+            }
+        }
+        std::hint::black_box(seen);
+    }
+
     /// How many items there are, hidden ones included.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -64,6 +64,7 @@ impl<'a> PreRanker<'a> {
     /// their score. What the request leaves out is left out.
     pub(super) fn order(&self, admission: &Admission<'_>, count: usize, order: &mut Vec<ScoredRow>) {
         order.clear();
+        self.snapshot.fetch(&self.pool.rows);
         let hashes = self.pool.hashes.iter().enumerate();
         let usable = hashes
             .filter(|(_, hash)| !admission.excludes(**hash))
