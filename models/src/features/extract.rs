@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::schema::{FEATURE_COUNT, Feature};
+use super::schema::{FEATURE_COUNT, Feature, NEUTRAL_ROW, bound_row};
 use crate::catalogue::{CatalogueSnapshot, Entry, NO_WORD};
 use crate::event::Signal;
 use crate::ids::{Row, Word};
@@ -21,10 +21,10 @@ use crate::time::TimestampMs;
 const POPULARITY_HALVINGS: f32 = 12.0;
 /// So many impressions make half of an item's popularity believed.
 const POPULARITY_PRIOR_IMPRESSIONS: f32 = 10.0;
-/// ln(1 + x) is scaled to 1 at these values.
-const IMPRESSIONS_SCALE: f32 = 100_000.0;
-const DURATION_S_SCALE: f32 = 600.0;
-const EVENTS_SCALE: f32 = 10_000.0;
+/// ln(1 + x) is scaled to 1 where it has these values: at 100 000 impressions, 600 seconds, 10 000 events.
+const IMPRESSIONS_LN_SCALE: f32 = 11.512_935;
+const DURATION_S_LN_SCALE: f32 = 6.398_595;
+const EVENTS_LN_SCALE: f32 = 9.210_44;
 /// Views of prior belief behind a viewer's own rates.
 const USER_PRIOR_VIEWS: f32 = 10.0;
 
@@ -102,16 +102,18 @@ impl FeatureContext<'_> {
             rate(Signal::Like, Feature::UserLikeRate),
             rate(Signal::Skip, Feature::UserSkipRate),
             session.watch_ratio,
-            log_scaled(session.signals() as f32, EVENTS_SCALE),
+            log_scaled(session.signals() as f32, EVENTS_LN_SCALE),
         ]
     }
 
     /// Appends the candidate's row to `rows`. A row for an item that is gone is neutral.
     pub fn extract(&self, row: Row, channels: ChannelSet, evidence: &Evidence, rows: &mut Vec<f32>) {
-        let start = rows.len();
-        rows.extend_from_slice(&super::schema::neutral_row());
-        let Some(entry) = self.snapshot.entry(row) else { return };
-        let columns = &mut rows[start..start + FEATURE_COUNT];
+        let mut neutral = NEUTRAL_ROW;
+        let columns = &mut neutral;
+        let Some(entry) = self.snapshot.entry(row) else {
+            rows.extend_from_slice(columns);
+            return;
+        };
         self.interest_columns(row, columns);
         self.affinity_columns(entry, columns);
         self.item_columns(row, entry, columns);
@@ -127,17 +129,11 @@ impl FeatureContext<'_> {
         set(Feature::UserSkipRate, skip_rate);
         set(Feature::UserWatchRatio, watch_ratio);
         set(Feature::UserEventsLog, events);
-        for (value, feature) in columns.iter_mut().zip(Feature::ALL) {
-            let (low, high) = feature.range();
-            *value = if value.is_finite() {
-                value.clamp(low, high)
-            } else {
-                feature.neutral()
-            };
-        }
+        bound_row(columns);
+        rows.extend_from_slice(columns);
     }
 
-    fn interest_columns(&self, row: Row, columns: &mut [f32]) {
+    fn interest_columns(&self, row: Row, columns: &mut [f32; FEATURE_COUNT]) {
         let Some(vector) = self.snapshot.vector(row) else {
             return;
         };
@@ -156,7 +152,7 @@ impl FeatureContext<'_> {
         columns[Feature::LastItemSimilarity.index()] = last.map_or(0.0, |last| cosine(true, last));
     }
 
-    fn affinity_columns(&self, entry: &Entry, columns: &mut [f32]) {
+    fn affinity_columns(&self, entry: &Entry, columns: &mut [f32; FEATURE_COUNT]) {
         let mut set = |feature: Feature, value: f32| columns[feature.index()] = value;
         set(Feature::TagAffinityShort, self.short_words.0.of(&entry.tags));
         set(Feature::CategoryAffinityShort, self.short_words.1.of(&entry.categories));
@@ -178,7 +174,7 @@ impl FeatureContext<'_> {
         }
     }
 
-    fn item_columns(&self, row: Row, entry: &Entry, columns: &mut [f32]) {
+    fn item_columns(&self, row: Row, entry: &Entry, columns: &mut [f32; FEATURE_COUNT]) {
         let board = self.board.read_or(row, self.prior);
         let impressions = board.impressions as f32;
         let age_ms = self.now.since(entry.created_at).max(0);
@@ -191,7 +187,7 @@ impl FeatureContext<'_> {
         set(Feature::ItemShareRate, board.share_rate);
         set(Feature::Popularity, self.popularity(&board));
         set(Feature::Trend, board.trend);
-        set(Feature::ImpressionsLog, log_scaled(impressions, IMPRESSIONS_SCALE));
+        set(Feature::ImpressionsLog, log_scaled(impressions, IMPRESSIONS_LN_SCALE));
         set(
             Feature::Freshness,
             freshness(age_ms, self.params.rerank.freshness_tau_ms),
@@ -200,7 +196,7 @@ impl FeatureContext<'_> {
         if entry.duration_ms > 0 {
             set(
                 Feature::DurationLog,
-                log_scaled(entry.duration_ms as f32 / 1_000.0, DURATION_S_SCALE),
+                log_scaled(entry.duration_ms as f32 / 1_000.0, DURATION_S_LN_SCALE),
             );
         }
         set(
@@ -228,7 +224,7 @@ pub(crate) fn freshness(age_ms: i64, tau_ms: i64) -> f32 {
     (-(age_ms.max(0) as f64) / tau_ms.max(1) as f64).exp() as f32
 }
 
-/// ln(1 + x), scaled to 1 at `scale` and cut there.
-fn log_scaled(value: f32, scale: f32) -> f32 {
-    (value.max(0.0).ln_1p() / scale.ln_1p()).min(1.0)
+/// ln(1 + x) over its value at the scale, cut at 1.
+fn log_scaled(value: f32, ln_scale: f32) -> f32 {
+    (value.max(0.0).ln_1p() / ln_scale).min(1.0)
 }

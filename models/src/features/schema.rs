@@ -196,8 +196,39 @@ impl Feature {
 }
 
 /// The feature row in which every feature is neutral.
+pub const NEUTRAL_ROW: [f32; FEATURE_COUNT] = {
+    let mut row = [0.0; FEATURE_COUNT];
+    let mut index = 0;
+    while index < FEATURE_COUNT {
+        row[index] = Feature::ALL[index].neutral();
+        index += 1;
+    }
+    row
+};
+
+/// The lowest and the highest values of all features, as columns that a loop over a row can go along with.
+const BOUNDS: ([f32; FEATURE_COUNT], [f32; FEATURE_COUNT]) = {
+    let mut bounds = ([0.0; FEATURE_COUNT], [0.0; FEATURE_COUNT]);
+    let mut index = 0;
+    while index < FEATURE_COUNT {
+        (bounds.0[index], bounds.1[index]) = Feature::ALL[index].range();
+        index += 1;
+    }
+    bounds
+};
+
+/// The feature row in which every feature is neutral.
 pub fn neutral_row() -> [f32; FEATURE_COUNT] {
-    Feature::ALL.map(Feature::neutral)
+    NEUTRAL_ROW
+}
+
+/// Cuts every value to its feature's range; what is not finite becomes neutral.
+pub(super) fn bound_row(row: &mut [f32; FEATURE_COUNT]) {
+    for index in 0..FEATURE_COUNT {
+        let value = row[index];
+        let bounded = value.max(BOUNDS.0[index]).min(BOUNDS.1[index]);
+        row[index] = if value.is_finite() { bounded } else { NEUTRAL_ROW[index] };
+    }
 }
 
 /// xxh3 over version and names in order. A model carries it in its metadata; another value means another schema.
@@ -244,6 +275,24 @@ mod tests {
             assert!(low < high && (low..=high).contains(&feature.neutral()), "{feature:?}");
         }
         assert_eq!(neutral_row()[Feature::ItemSkipRate.index()], 0.35);
+    }
+
+    #[test]
+    fn a_row_is_cut_to_its_ranges_and_what_is_not_finite_is_neutral() {
+        for index in 0..FEATURE_COUNT {
+            let (low, high) = Feature::ALL[index].range();
+            for (value, expected) in [
+                (low - 1.0, low),
+                (high + 1.0, high),
+                (f32::NAN, NEUTRAL_ROW[index]),
+                (f32::INFINITY, NEUTRAL_ROW[index]),
+            ] {
+                let mut row = NEUTRAL_ROW;
+                row[index] = value;
+                bound_row(&mut row);
+                assert_eq!(row[index], expected, "{:?}", Feature::ALL[index]);
+            }
+        }
     }
 
     #[test]
