@@ -119,6 +119,17 @@ fn check_embedding(embedding: &[f32]) -> Result<(), FieldError> {
 
 impl From<&Item> for ItemDto {
     fn from(item: &Item) -> Self {
+        Self {
+            embedding: item.embedding.clone(),
+            ..Self::card(item)
+        }
+    }
+}
+
+impl ItemDto {
+    /// The item as a feed carries it: without its embedding.
+    #[must_use]
+    pub fn card(item: &Item) -> Self {
         let some = |list: &Vec<String>| (!list.is_empty()).then(|| list.clone());
         Self {
             id: item.id.as_str().to_owned(),
@@ -129,23 +140,10 @@ impl From<&Item> for ItemDto {
             duration_ms: item.duration_ms.map(i64::from),
             created_at: Some(item.created_at.0),
             regions: some(&item.regions),
-            embedding: item.embedding.clone(),
+            embedding: None,
             hidden: item.hidden.then_some(true),
             attributes: (!item.attributes.is_empty()).then(|| item.attributes.clone()),
         }
-    }
-}
-
-impl ItemDto {
-    /// The item as a feed carries it: without its embedding.
-    #[must_use]
-    pub fn card(item: &Item) -> Self {
-        let mut card = Self::from(&Item {
-            embedding: None,
-            ..item.clone()
-        });
-        card.embedding = None;
-        card
     }
 }
 
