@@ -37,6 +37,8 @@ use crate::shared::{Shared, SharedRef, journal_error};
 mod export;
 mod lists;
 mod model;
+#[cfg(test)]
+mod rest_tests;
 
 /// How often idle sessions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -85,6 +87,7 @@ impl Engine {
             while !shared.is_draining() {
                 tokio::time::sleep(SWEEP_INTERVAL).await;
                 shared.sessions.sweep(shared.config.session_idle_ms);
+                shared.sessions.rest(shared.world.params.load().pool.age_ms_max);
             }
         };
         let mut tasks = self.tasks.lock();

@@ -181,6 +181,19 @@ impl Handler<Snapshot> for SessionActor {
     }
 }
 
+impl Handler<Rest> for SessionActor {
+    type Result = ();
+
+    /// A pool of that age is filled anew before it is used, and it is most of what an idle session holds.
+    fn handle(&mut self, Rest { pool_age_ms }: Rest, _context: &mut Self::Context) {
+        if clock::now().since(self.state.active_at) > pool_age_ms {
+            self.pool = Pool::default();
+        } else {
+            self.activity.holds_pool.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
 impl Handler<Passivate> for SessionActor {
     type Result = ();
 

@@ -315,6 +315,9 @@ impl SessionActor {
     ) -> (Slate, Arc<CatalogueSnapshot>, Option<Vec<ServedSlot>>) {
         let query = self.query(n, region, excluded, explain);
         let world = &self.shared.world;
+        self.activity
+            .holds_pool
+            .store(true, std::sync::atomic::Ordering::Relaxed);
         let made = Self::with_scratch(|scratch| {
             let slate = run(world, &self.state, &mut self.pool, &query, scratch);
             let snapshot = Arc::clone(&world.catalogue.load());

@@ -98,6 +98,14 @@ pub(crate) struct Snapshot;
 #[rtype(result = "()")]
 pub(crate) struct Passivate;
 
+/// Let go of what a viewer who does nothing will not need again.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Rest {
+    /// How old a pool may be and still serve, in milliseconds.
+    pub(crate) pool_age_ms: i64,
+}
+
 /// Another ranking model serves: every socket gets a fresh feed.
 #[derive(Message)]
 #[rtype(result = "()")]

@@ -13,7 +13,7 @@ use rustc_hash::FxBuildHasher;
 use swipeline_models::ids::UserId;
 
 use super::actor::SessionActor;
-use super::messages::{Passivate, Snapshot};
+use super::messages::{Passivate, Rest, Snapshot};
 use crate::api::EngineError;
 use crate::clock;
 use crate::shared::SharedRef;
@@ -36,6 +36,8 @@ pub(crate) struct Activity {
     pub(crate) sockets: AtomicUsize,
     /// Whether it holds something that the snapshots do not.
     pub(crate) is_dirty: AtomicBool,
+    /// Whether it holds candidates.
+    pub(crate) holds_pool: AtomicBool,
     /// How many messages are on their way to it.
     pub(crate) in_flight: AtomicUsize,
 }
@@ -149,6 +151,19 @@ impl Registry {
         for addr in idle {
             // A session with a full mailbox is not idle.
             let _ = addr.try_send(Passivate);
+        }
+    }
+
+    /// Tells sessions that have done nothing for as long as a pool serves to let go of theirs.
+    pub(crate) fn rest(&self, pool_age_ms: i64) {
+        let before = clock::now().plus_ms(-pool_age_ms).0;
+        for session in &self.active {
+            let activity = &session.activity;
+            let is_idle = activity.at.load(Ordering::Relaxed) < before;
+            if is_idle && activity.holds_pool.swap(false, Ordering::Relaxed) {
+                // A session with a full mailbox is not idle.
+                let _ = session.addr.try_send(Rest { pool_age_ms });
+            }
         }
     }
 
