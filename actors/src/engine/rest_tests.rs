@@ -9,7 +9,7 @@ use super::*;
 fn items() -> Vec<Item> {
     let item = |number: usize| ItemDto {
         id: format!("v{number}"),
-        categories: vec!["music".to_owned()],
+        categories: Some(vec!["music".to_owned()]),
         ..ItemDto::default()
     };
     (0..40)
