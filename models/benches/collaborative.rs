@@ -8,7 +8,9 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use swipeline_models::collaborative::{CoVisits, KnnScratch, RecentItem, RecentScratch, SessionKey, SessionKnn};
+use swipeline_models::collaborative::{
+    CoVisits, KnnScratch, PROFILES, RecentItem, RecentScratch, SessionKey, SessionKnn,
+};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::Row;
 use swipeline_models::params::Params;

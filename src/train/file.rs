@@ -63,6 +63,8 @@ pub(crate) struct SampleLine {
     pub(crate) features: Vec<f32>,
     #[serde(default)]
     pub(crate) pre_rank: f32,
+    #[serde(default)]
+    pub(crate) collaborative: f32,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) score: Option<f32>,
     /// What the model that served it predicted: like, complete, share, skip, watch.
@@ -192,6 +194,7 @@ impl SampleLine {
             request: xxh3_64(self.request_id.as_bytes()),
             features,
             pre_rank: self.pre_rank,
+            collaborative: self.collaborative,
             predicted: self.predicted.unwrap_or_default(),
             propensity: self.propensity,
             labels,

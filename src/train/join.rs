@@ -186,6 +186,7 @@ impl Serving {
             schema: format!("{:016x}", slate.schema),
             features: self.features.to_vec(),
             pre_rank: item.pre_rank,
+            collaborative: item.collaborative,
             score: Some(item.score),
             predicted: Some(item.predicted),
             propensity: item.propensity,
@@ -208,6 +209,7 @@ mod tests {
             channels: ChannelSet::default(),
             score: 0.5,
             pre_rank: 0.5,
+            collaborative: 0.0,
             propensity: None,
             predicted: Default::default(),
         };

@@ -161,7 +161,7 @@ fn policy_rows(
     judging: Judging,
 ) -> Vec<PolicyRow> {
     let weights = FusionWeights::default();
-    let fuse = |row: &ObjectiveRow, pre_rank: f32| weights.fuse(row, pre_rank);
+    let fuse = |row: &ObjectiveRow, sample: &Sample| weights.fuse(row, sample.pre_rank, sample.collaborative);
     let mut rows = Vec::new();
     for objective in Objective::ALL {
         // Everything that chance drew: what the exploration slots earned in fact.
@@ -213,6 +213,7 @@ mod tests {
                 request: (index / 5) as u64,
                 features,
                 pre_rank: 0.5,
+                collaborative: 0.0,
                 predicted: [0.5; OBJECTIVE_COUNT],
                 propensity: (index % 5 == 4).then_some(0.02),
                 labels: [Some(f32::from(u8::from(liked))), None, None, None, None],

@@ -50,6 +50,9 @@ pub struct ServedItemRecord {
     pub score: f32,
     /// The pre-rank score.
     pub pre_rank: f32,
+    /// What the collaborative channels said together, a term of the fused score.
+    #[serde(default)]
+    pub collaborative: f32,
     /// With which probability chance drew it, where chance did.
     pub propensity: Option<f32>,
     /// What the model predicted.
@@ -146,6 +149,7 @@ mod tests {
             channels: ChannelSet::of(Channel::Hot),
             score: 0.25,
             pre_rank: 0.5,
+            collaborative: 0.75,
             propensity,
             predicted: [0.1, 0.2, 0.3, 0.4, 0.5],
         };

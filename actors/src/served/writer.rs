@@ -42,6 +42,7 @@ pub(crate) struct ServedSlot {
     pub(crate) channels: ChannelSet,
     pub(crate) score: f32,
     pub(crate) pre_rank: f32,
+    pub(crate) collaborative: f32,
     pub(crate) propensity: Option<f32>,
     pub(crate) predicted: ObjectiveRow,
     pub(crate) features: [f32; FEATURE_COUNT],
@@ -187,6 +188,7 @@ fn record_of(slate: &ServedSlate) -> ServedSlateRecord {
         channels: slot.channels,
         score: slot.score,
         pre_rank: slot.pre_rank,
+        collaborative: slot.collaborative,
         propensity: slot.propensity,
         predicted: slot.predicted,
     };
@@ -223,6 +225,7 @@ mod tests {
             channels: ChannelSet::default(),
             score: 0.5,
             pre_rank: 0.25,
+            collaborative: 0.75,
             propensity: None,
             predicted: ObjectiveRow::default(),
             features: [0.5; FEATURE_COUNT],

@@ -26,12 +26,13 @@ pub(super) fn slots_to_log(
         return None;
     }
     let slot = |item: &SlateItem| {
-        let (features, pre_rank) = scratch.ranked(item.row)?;
+        let (features, pre_rank, collaborative) = scratch.ranked(item.row)?;
         Some(ServedSlot {
             item: Arc::clone(&snapshot.entry(item.row)?.item),
             channels: item.channels,
             score: item.score,
             pre_rank,
+            collaborative,
             propensity: item.propensity,
             predicted: item.objectives,
             features: *features,

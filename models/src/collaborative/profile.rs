@@ -131,7 +131,7 @@ impl ProfileChoice {
     /// Whether the present event is one to observe.
     pub fn is_due(&self) -> bool {
         let event = self.events.fetch_add(1, Ordering::Relaxed);
-        event < OBSERVE_ALL_MAX || event % OBSERVE_EVERY == 0
+        event < OBSERVE_ALL_MAX || event.is_multiple_of(OBSERVE_EVERY)
     }
 
     /// Takes in at which place (from 0) each profile had put what was liked next; `None`: not at all.

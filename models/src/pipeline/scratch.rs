@@ -33,11 +33,12 @@ pub struct Candidates {
 impl Scratch {
     /// The feature row and the pre-rank score by which the last run ranked an item; `None` when it ranked no such item.
     #[must_use]
-    pub fn ranked(&self, row: Row) -> Option<(&[f32; FEATURE_COUNT], f32)> {
+    pub fn ranked(&self, row: Row) -> Option<(&[f32; FEATURE_COUNT], f32, f32)> {
         let candidates = &self.candidates;
         let place = candidates.rows.iter().position(|candidate| *candidate == row)?;
         let features = candidates.features.as_chunks::<FEATURE_COUNT>().0.get(place)?;
-        Some((features, *candidates.pre_rank.get(place)?))
+        let (pre_rank, collaborative) = (candidates.pre_rank.get(place)?, candidates.collaborative.get(place)?);
+        Some((features, *pre_rank, *collaborative))
     }
 }
 

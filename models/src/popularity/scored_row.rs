@@ -100,7 +100,7 @@ mod tests {
         #[test]
         fn asking_late_equals_asking_first(scores in prop::collection::vec(-9..9_i8, 0..60), limit in 0..70_usize, modulus in 1..5_u32) {
             let scores: Vec<f32> = scores.into_iter().map(f32::from).collect();
-            let admits = |row: Row| row % modulus != 0;
+            let admits = |row: Row| !row.is_multiple_of(modulus);
             let mut expected = scored(&scores);
             expected.retain(|one| admits(one.row));
             keep_best(&mut expected, limit);

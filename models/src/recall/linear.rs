@@ -1,7 +1,7 @@
 //! Recall by the linear model: what all that the viewer liked last says together.
 
 use super::{Channel, RecallChannel, RecallContext};
-use crate::popularity::{ScoredRow, keep_best};
+use crate::popularity::{ScoredRow, keep_best_admitted};
 
 /// Fits what the viewer liked last, taken together.
 pub(super) struct LinearChannel;
@@ -32,7 +32,6 @@ impl RecallChannel for LinearChannel {
         );
         let admission = &context.admission;
         let filtered = &mut context.filtered;
-        out.retain(|candidate| admission.admits(candidate.row, filtered));
-        keep_best(out, quota);
+        keep_best_admitted(out, quota, |row| admission.admits(row, filtered));
     }
 }

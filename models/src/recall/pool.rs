@@ -31,7 +31,15 @@ pub const fn blend_place(channel: Channel) -> Option<usize> {
         Channel::ItemItem => Some(0),
         Channel::SessionKnn => Some(1),
         Channel::Linear => Some(2),
-        _ => None,
+        Channel::Embedding
+        | Channel::EmbeddingLong
+        | Channel::Tags
+        | Channel::Hot
+        | Channel::Fresh
+        | Channel::ColdStart
+        | Channel::Followed
+        | Channel::Explore
+        | Channel::Backfill => None,
     }
 }
 

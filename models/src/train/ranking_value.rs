@@ -17,7 +17,7 @@ use crate::rank::{Objective, ObjectiveRow};
 const PROPENSITY_MAX: f32 = 0.999;
 
 /// How the scores of a ranking are made of predictions.
-pub type Fuse<'a> = &'a dyn Fn(&ObjectiveRow, f32) -> f32;
+pub type Fuse<'a> = &'a dyn Fn(&ObjectiveRow, &Sample) -> f32;
 
 /// What the restricted draw would earn in one objective under the ranking by `predictions` (one row per sample).
 /// `None` when the samples hold no draw with a known label.
@@ -33,7 +33,7 @@ pub fn value_of_ranking(
     let scores: Vec<f64> = samples
         .iter()
         .zip(predictions)
-        .map(|(sample, predicted)| f64::from(fuse(predicted, sample.pre_rank)))
+        .map(|(sample, predicted)| f64::from(fuse(predicted, sample)))
         .collect();
     let mut sums: FxHashMap<u64, (f64, f64)> = FxHashMap::default();
     for (sample, score) in samples.iter().zip(&scores) {

@@ -21,6 +21,8 @@ pub struct Sample {
     pub features: [f32; FEATURE_COUNT],
     /// The pre-rank score that it was ranked by, a term of the fused score.
     pub pre_rank: f32,
+    /// What the collaborative channels said together, a term of the fused score.
+    pub collaborative: f32,
     /// What the model that served it had predicted.
     pub predicted: ObjectiveRow,
     /// With which probability it was drawn when chance put it there, `None` for an item that its score put there.

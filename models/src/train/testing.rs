@@ -34,6 +34,7 @@ pub(super) fn synthetic_log(count: usize, seed: u64) -> Vec<Sample> {
                 request: (index / SLATE) as u64,
                 features,
                 pre_rank: 0.5,
+                collaborative: 0.0,
                 predicted: [0.5; OBJECTIVE_COUNT],
                 propensity: (index % SLATE == SLATE - 1).then_some(1.0 / 40.0),
                 labels,

@@ -178,7 +178,7 @@ fn training_stops_when_the_stopping_part_gets_worse() {
 fn a_ranking_that_knows_the_truth_earns_more_from_the_draws_of_chance() {
     let samples = synthetic_log(20_000, 17);
     let weights = FusionWeights::default();
-    let fuse = |row: &ObjectiveRow, pre_rank: f32| weights.fuse(row, pre_rank);
+    let fuse = |row: &ObjectiveRow, sample: &Sample| weights.fuse(row, sample.pre_rank, sample.collaborative);
     let value = |predictions: &[ObjectiveRow]| {
         value_of_ranking(&samples, predictions, &fuse, Objective::Like, 0.25, 20.0).expect("draws")
     };

@@ -279,7 +279,7 @@ impl Replay {
         self.events_until_trending = EVENTS_PER_TRENDING;
     }
 
-    fn refit_if_due(&mut self) {
+    fn refit_if_due(&self) {
         let params = self.world.params.load().collaborative;
         let is_wanted = self.world.profiles.current().linear_weight > 0.0;
         if is_wanted && self.world.linear.is_due(&params) {
