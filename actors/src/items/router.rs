@@ -5,6 +5,7 @@
 
 use std::collections::VecDeque;
 use std::ops::ControlFlow;
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::{Actor, Addr, dev::SendError};
 use dashmap::DashMap;
@@ -24,6 +25,10 @@ use crate::shared::SharedRef;
 /// How many signals wait while actors are busy; what comes beyond is counted and lost for popularity (not for anything
 /// that was promised).
 const WAITING_SIGNALS_MAX: usize = 1_000_000;
+/// An actor publishes with every signal; a tick only lets what is old leave its windows, of which the shortest has five
+/// minutes. So each tick is for one of so many parts of the actors: all of them at once would keep their threads from
+/// viewers for a microsecond each.
+const TICK_PARTS: u32 = 8;
 /// How many actors are asked for their snapshots at a time.
 const SNAPSHOTS_AT_A_TIME: usize = 256;
 
@@ -45,6 +50,8 @@ pub(crate) struct ItemRouter {
     actors: DashMap<Row, Addr<ItemActor>, FxBuildHasher>,
     readings: DashMap<Row, ItemReading, FxBuildHasher>,
     waiting: Mutex<VecDeque<Recorded>>,
+    /// Counts ticks.
+    ticks: AtomicU32,
 }
 
 impl ItemRouter {
@@ -84,10 +91,12 @@ impl ItemRouter {
         self.actors.len()
     }
 
-    /// Delivers what waited, lets all actors publish again, and makes the trending lists.
+    /// Delivers what waited, and lets the next part of the actors publish again.
     pub(crate) fn tick(&self, shared: &SharedRef) {
         self.deliver_waiting(shared);
-        let actors: Vec<Addr<ItemActor>> = self.actors.iter().map(|entry| entry.value().clone()).collect();
+        let part = self.ticks.fetch_add(1, Ordering::Relaxed) % TICK_PARTS;
+        let in_part = self.actors.iter().filter(|entry| entry.key() % TICK_PARTS == part);
+        let actors: Vec<Addr<ItemActor>> = in_part.map(|entry| entry.value().clone()).collect();
         for actor in actors {
             // An actor whose mailbox is full publishes with its next signal anyway.
             let _ = actor.try_send(ItemTick);
