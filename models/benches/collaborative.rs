@@ -55,7 +55,7 @@ fn collaborative(criterion: &mut Criterion) {
         let mut key: Option<SessionKey> = None;
         for (number, item) in items.iter().enumerate() {
             visits.record(item.row, &items[..number], item.at, 1.0, &params);
-            key = Some(index.extend(key, item.row, item.at, &params));
+            key = Some(index.extend(key, item.row, item.at, 1.0, &params));
         }
     }
     let viewers: Vec<Vec<Row>> = (0..512).map(|_| session(&mut random, RECENT)).collect();
@@ -97,7 +97,7 @@ fn collaborative(criterion: &mut Criterion) {
         bencher.iter(|| {
             let mut key = None;
             for &row in &next()[..SESSION_LENGTH] {
-                key = Some(index.extend(key, row, NOW, &params));
+                key = Some(index.extend(key, row, NOW, 1.0, &params));
             }
             black_box(key)
         });

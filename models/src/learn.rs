@@ -34,7 +34,11 @@ pub fn learn_event(world: &World, state: &mut SessionState, event: &Event, row: 
             .co_visits
             .record(row, &recent, event.at, applied.weight, collaborative);
         let running = state.knn_session;
-        state.knn_session = Some(world.session_knn.extend(running, row, event.at, collaborative));
+        state.knn_session = Some(
+            world
+                .session_knn
+                .extend(running, row, event.at, applied.weight, collaborative),
+        );
         world.linear.count_events(1);
     }
     Some(applied)

@@ -131,7 +131,7 @@ fn let_the_crowd_swipe(world: &World, count: usize, clusters: usize, active: usi
             at = at.plus_ms(20 * SECOND_MS);
             let row = row_of(cluster, skewed(random), clusters, count);
             world.co_visits.record(row, &recent, at, 1.0, &params);
-            session = Some(world.session_knn.extend(session, row, at, &params));
+            session = Some(world.session_knn.extend(session, row, at, 1.0, &params));
             recent.push(RecentItem { row, at, weight: 1.0 });
         }
     }

@@ -2,7 +2,7 @@
 //!
 //! EASE (H. Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019): B = I - P / diag(P) with
 //! P = (G + λI)^-1. Where EASE counts in G how often two items meet in a history, here a meeting d items apart counts
-//! exp(-d / 100): in a history of hundreds of items the near ones belong together more than the far ones. Owns the fit,
+//! exp(-d / 100) and the product of their weights: in a history of hundreds of items the near ones belong together more than the far ones. Owns the fit,
 //! the scores and when a fit is due. Must not fit on a thread that answers requests.
 
 use std::sync::Arc;
@@ -156,15 +156,15 @@ fn meetings(sessions: &[SessionRecord], place_of: &FxHashMap<Row, u32>) -> Array
         .map(|steps| (-(steps as f32) / MEETING_RANGE_ITEMS).exp())
         .collect();
     let mut matrix = Array2::zeros((place_of.len(), place_of.len()));
-    let mut places: Vec<(usize, usize)> = Vec::new();
+    let mut places: Vec<(usize, usize, f32)> = Vec::new();
     for session in sessions {
         places.clear();
-        let known = session.items.iter().take(SESSION_ITEMS_MAX).enumerate();
-        places.extend(known.filter_map(|(step, row)| Some((step, *place_of.get(row)? as usize))));
-        for (number, (step, place)) in places.iter().enumerate() {
-            matrix[[*place, *place]] += 1.0;
-            for (later_step, later) in &places[number + 1..] {
-                let fade = fades[later_step - step];
+        let known = session.weighted().take(SESSION_ITEMS_MAX).enumerate();
+        places.extend(known.filter_map(|(step, (row, weight))| Some((step, *place_of.get(&row)? as usize, weight))));
+        for (number, (step, place, weight)) in places.iter().enumerate() {
+            matrix[[*place, *place]] += weight * weight;
+            for (later_step, later, later_weight) in &places[number + 1..] {
+                let fade = weight * later_weight * fades[later_step - step];
                 matrix[[*place, *later]] += fade;
                 matrix[[*later, *place]] += fade;
             }
@@ -243,6 +243,7 @@ mod tests {
             key: SessionKey(key),
             last_at: TimestampMs(0),
             items: items.to_vec(),
+            weights: Vec::new(),
         }
     }
 
@@ -294,7 +295,7 @@ mod tests {
         let (slot, index, params) = (LinearSlot::default(), SessionKnn::new(100), params(1.0));
         let mut key = None;
         for row in [1, 2, 3] {
-            key = Some(index.extend(key, row, TimestampMs(1_000), &params));
+            key = Some(index.extend(key, row, TimestampMs(1_000), 1.0, &params));
         }
         assert!(!slot.is_due(&params) && slot.model().is_none());
         slot.count_events(REFIT_EVENTS_MIN);

@@ -39,7 +39,9 @@ pub struct QueryProfile {
     pub vote_step_decay: f32,
     /// A session whose last event is Δt old counts exp(-Δt / this), in milliseconds.
     pub session_recency_ms: f32,
-    /// The weight of the linear model beside the other two.
+    /// The weight of item-item scores in the blend.
+    pub item_weight: f32,
+    /// The weight of the linear model in the blend; that of like sessions is 1.
     pub linear_weight: f32,
 }
 
@@ -52,6 +54,7 @@ pub const NARROW: QueryProfile = QueryProfile {
     vote_popularity_power: 0.0,
     vote_step_decay: 0.9,
     session_recency_ms: 5.0 * DAY_MS as f32,
+    item_weight: 1.0,
     linear_weight: 0.0,
 };
 
@@ -64,6 +67,7 @@ pub const WIDE: QueryProfile = QueryProfile {
     vote_popularity_power: 0.6,
     vote_step_decay: 0.98,
     session_recency_ms: f32::INFINITY,
+    item_weight: 0.5,
     linear_weight: 1.0,
 };
 

@@ -54,6 +54,7 @@ fn add_session(index: &SessionKnn, items: &[Row], start: TimestampMs) -> Session
             key,
             item,
             start.plus_ms(second * SECOND_MS),
+            1.0,
             &CollaborativeParams::default(),
         ));
     }
@@ -171,14 +172,14 @@ fn the_viewers_own_session_grows_and_does_not_vote() {
 #[test]
 fn a_pause_opens_a_new_session_and_a_late_event_does_not() {
     let (index, params) = (SessionKnn::new(100), CollaborativeParams::default());
-    let first = index.extend(None, 1, NOW, &params);
+    let first = index.extend(None, 1, NOW, 1.0, &params);
     assert_eq!(
-        index.extend(Some(first), 2, NOW.plus_ms(params.session_gap_ms), &params),
+        index.extend(Some(first), 2, NOW.plus_ms(params.session_gap_ms), 1.0, &params),
         first
     );
-    assert_eq!(index.extend(Some(first), 3, NOW.plus_ms(-DAY_MS), &params), first);
+    assert_eq!(index.extend(Some(first), 3, NOW.plus_ms(-DAY_MS), 1.0, &params), first);
     assert_eq!(index.export(0..100)[0].items, [1, 2]);
-    let second = index.extend(Some(first), 4, NOW.plus_ms(2 * params.session_gap_ms + 1), &params);
+    let second = index.extend(Some(first), 4, NOW.plus_ms(2 * params.session_gap_ms + 1), 1.0, &params);
     assert!(second > first && index.len() == 2);
 }
 
@@ -194,7 +195,7 @@ fn the_oldest_session_makes_room_and_its_key_is_stale() {
         .map(|found| found.row)
         .collect();
     assert_eq!(rows, HashSet::from([101, 102, 103]));
-    let moved = index.extend(Some(keys[0]), 7, NOW, &params);
+    let moved = index.extend(Some(keys[0]), 7, NOW, 1.0, &params);
     assert!(moved > keys[3]);
     assert_eq!(
         index
@@ -225,13 +226,13 @@ fn a_snapshot_restores_sessions_and_keys_never_collide_afterwards() {
         recommend(&index, &[7], None, &params)
     );
     assert_eq!(
-        restored.extend(Some(keys[10]), 55, NOW, &params),
+        restored.extend(Some(keys[10]), 55, NOW, 1.0, &params),
         keys[10],
         "a restored session goes on"
     );
     let given_after_snapshot = SessionKey(keys[10].0 + 1);
-    let fresh = restored.extend(None, 1, NOW, &params);
-    assert!(restored.extend(Some(given_after_snapshot), 2, NOW, &params) > fresh);
+    let fresh = restored.extend(None, 1, NOW, 1.0, &params);
+    assert!(restored.extend(Some(given_after_snapshot), 2, NOW, 1.0, &params) > fresh);
 }
 
 #[test]
@@ -321,7 +322,7 @@ fn real_sessions_are_continued_far_better_than_by_popularity() {
     for session in ordered {
         let mut key = None;
         for &(row, at) in session {
-            key = Some(index.extend(key, row, at, &params));
+            key = Some(index.extend(key, row, at, 1.0, &params));
             clicks_of[row as usize] += 1;
         }
     }

@@ -17,7 +17,7 @@ pub const SESSION_ITEMS_MAX: usize = 200;
 pub struct SessionKey(pub u64);
 
 /// A session as a snapshot keeps it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionRecord {
     /// Its key.
     pub key: SessionKey,
@@ -25,6 +25,9 @@ pub struct SessionRecord {
     pub last_at: TimestampMs,
     /// Its distinct positive items, newest last; at most [`SESSION_ITEMS_MAX`].
     pub items: Vec<Row>,
+    /// How strongly each was engaged with; 1 where it is missing.
+    #[serde(default)]
+    pub weights: Vec<f32>,
 }
 
 /// What became of an item that was put into a session.
@@ -45,6 +48,16 @@ pub(super) struct SessionSlot {
     pub(super) last_at: TimestampMs,
     /// Distinct, newest last; at most [`SESSION_ITEMS_MAX`].
     items: Vec<Row>,
+    /// How strongly each was engaged with.
+    weights: Vec<f32>,
+}
+
+impl SessionRecord {
+    /// The items with their weights.
+    pub fn weighted(&self) -> impl Iterator<Item = (Row, f32)> + '_ {
+        let weights = self.weights.iter().copied().chain(std::iter::repeat(1.0));
+        self.items.iter().copied().zip(weights)
+    }
 }
 
 impl SessionSlot {
@@ -62,19 +75,29 @@ impl SessionSlot {
         &self.items
     }
 
-    /// Puts an item at the newest end; a known one moves there.
-    pub(super) fn push(&mut self, row: Row) -> Pushed {
+    /// How strongly each item was engaged with.
+    pub(super) fn weights(&self) -> &[f32] {
+        &self.weights
+    }
+
+    /// Puts an item at the newest end; a known one moves there and keeps its largest weight.
+    pub(super) fn push(&mut self, row: Row, weight: f32) -> Pushed {
         if let Some(place) = self.items.iter().position(|known| *known == row) {
+            self.weights[place] = self.weights[place].max(weight);
             self.items[place..].rotate_left(1);
+            self.weights[place..].rotate_left(1);
             return Pushed::Known;
         }
         if self.items.len() < SESSION_ITEMS_MAX {
             self.items.push(row);
+            self.weights.push(weight);
             return Pushed::Added;
         }
         let oldest = self.items[0];
         self.items.rotate_left(1);
+        self.weights.rotate_left(1);
         self.items[SESSION_ITEMS_MAX - 1] = row;
+        self.weights[SESSION_ITEMS_MAX - 1] = weight;
         Pushed::Displaced(oldest)
     }
 }
@@ -94,13 +117,15 @@ mod tests {
                 expected.retain(|kept| *kept != row);
                 expected.push(row);
                 let displaced = (expected.len() > SESSION_ITEMS_MAX).then(|| expected.remove(0));
-                let outcome = slot.push(row);
+                let outcome = slot.push(row, row as f32);
                 prop_assert_eq!(outcome, match (known, displaced) {
                     (true, _) => Pushed::Known,
                     (false, None) => Pushed::Added,
                     (false, Some(oldest)) => Pushed::Displaced(oldest),
                 });
                 prop_assert_eq!(slot.items(), &expected[..]);
+                let weights: Vec<f32> = expected.iter().map(|row| *row as f32).collect();
+                prop_assert_eq!(slot.weights(), &weights[..]);
             }
         }
     }

@@ -39,7 +39,7 @@ pub struct CollaborativeParams {
 impl Default for CollaborativeParams {
     fn default() -> Self {
         Self {
-            half_life_ms: 30 * DAY_MS,
+            half_life_ms: 14 * DAY_MS,
             pair_window: 30,
             pair_gap_ms_max: 7 * DAY_MS,
             pair_gap_power: 0.5,

@@ -48,9 +48,13 @@ impl<'a> PreRanker<'a> {
                 .map_or(0.0, |settings| settings.weight)
         });
         let of = |channel: Channel| channel_weights[channel.number()];
-        let linear = of(Channel::Linear) * profile.linear_weight;
+        let blend_weights = [
+            of(Channel::ItemItem) * profile.item_weight,
+            of(Channel::SessionKnn),
+            of(Channel::Linear) * profile.linear_weight,
+        ];
         Self {
-            blend_weights: [of(Channel::ItemItem), of(Channel::SessionKnn), linear],
+            blend_weights,
             collaborative_weight: params.fusion.collaborative,
             pool,
             snapshot,

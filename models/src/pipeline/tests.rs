@@ -383,8 +383,8 @@ fn the_pool_is_kept_after_a_skip_and_extended_after_a_like() {
     let at = NOW.plus_ms(-DAY_MS);
     // Everybody who likes cats 0 goes on to 500.
     for _ in 0..20 {
-        let key = world.session_knn.extend(None, 0, at, &params.collaborative);
-        world.session_knn.extend(Some(key), 500, at, &params.collaborative);
+        let key = world.session_knn.extend(None, 0, at, 1.0, &params.collaborative);
+        world.session_knn.extend(Some(key), 500, at, 1.0, &params.collaborative);
     }
     let mut viewer = Viewer::new();
     react(&world, &mut viewer, 0, Signal::Like, 8);
