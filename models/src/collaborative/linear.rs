@@ -199,6 +199,12 @@ impl LinearSlot {
         self.events.fetch_add(events, Ordering::Relaxed);
     }
 
+    /// How many positive events have come into the index of sessions.
+    #[must_use]
+    pub fn events(&self) -> u64 {
+        self.events.load(Ordering::Relaxed)
+    }
+
     /// Whether enough has happened for a new fit.
     #[must_use]
     pub fn is_due(&self, params: &CollaborativeParams) -> bool {

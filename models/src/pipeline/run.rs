@@ -11,7 +11,6 @@ use super::scratch::{Candidates, Scratch};
 use super::slate::{Degraded, Report, Slate, SlateItem, Stage};
 use super::{Query, explain_item};
 use crate::catalogue::CatalogueSnapshot;
-use crate::collaborative::QueryProfile;
 use crate::features::FeatureContext;
 use crate::ids::Row;
 use crate::params::Params;
@@ -77,7 +76,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     }
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
-    let mut draws = choose_candidates(pool, &admission, &params, profile, query, &mut random, scratch);
+    let mut draws = choose_candidates(pool, &admission, &params, world, query, &mut random, scratch);
     for row in backfilled {
         scratch
             .candidates
@@ -188,7 +187,7 @@ fn choose_candidates(
     pool: &Pool,
     admission: &Admission<'_>,
     params: &Params,
-    profile: &QueryProfile,
+    world: &World,
     query: &Query<'_>,
     random: &mut Xoshiro256PlusPlus,
     scratch: &mut Scratch,
@@ -204,7 +203,8 @@ fn choose_candidates(
         &scratch.taste,
         &scratch.short_categories,
         params,
-        profile,
+        world.profiles.current(),
+        world.linear.events(),
     );
     ranker.order(admission, count, &mut scratch.order);
     let candidates = &mut scratch.candidates;
