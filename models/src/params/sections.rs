@@ -211,7 +211,7 @@ impl Default for FusionParams {
             skip: -0.8,
             watch: 0.4,
             pre_rank: 0.6,
-            collaborative: 3.0,
+            collaborative: 1.5,
         }
     }
 }
