@@ -76,6 +76,18 @@ pub struct RecentScratch {
     neighbours: Vec<ScoredRow>,
 }
 
+impl RecentScratch {
+    /// Appends what was summed of items that are not among `recent`.
+    pub(super) fn take_others(&self, recent: &[RecentItem], out: &mut Vec<ScoredRow>) {
+        let is_recent = |row: Row| recent.iter().any(|known| known.row == row);
+        let found = self.sums.scores().iter().map(|sum| ScoredRow {
+            row: sum.key,
+            score: sum.score,
+        });
+        out.extend(found.filter(|scored| !is_recent(scored.row)));
+    }
+}
+
 /// The table of all items' neighbours, shared by all threads.
 pub struct CoVisits {
     rows: ChunkTable<Mutex<CoVisitRow>>,
@@ -180,12 +192,7 @@ impl CoVisits {
                     .add(neighbour.row, neighbour.score * weight * item.weight, 0);
             }
         }
-        let is_recent = |row: Row| recent.iter().any(|known| known.row == row);
-        let found = scratch.sums.scores().iter().map(|sum| ScoredRow {
-            row: sum.key,
-            score: sum.score,
-        });
-        out.extend(found.filter(|scored| !is_recent(scored.row)));
+        scratch.take_others(recent, out);
         self.discount(out, now, params, profile.item_popularity_power);
         keep_best(out, limit);
     }

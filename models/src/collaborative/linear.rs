@@ -110,12 +110,8 @@ impl LinearModel {
                     .add(neighbour.row, neighbour.score * weight * item.weight, 0);
             }
         }
-        let is_recent = |row: Row| recent.iter().any(|known| known.row == row);
-        let found = scratch.sums.scores().iter().map(|sum| ScoredRow {
-            row: sum.key,
-            score: sum.score,
-        });
-        out.extend(found.filter(|scored| scored.score > 0.0 && !is_recent(scored.row)));
+        scratch.take_others(recent, out);
+        out.retain(|scored| scored.score > 0.0);
         keep_best(out, limit);
     }
 

@@ -8,7 +8,7 @@ use crate::ids::Row;
 use crate::index::{Neighbour, SearchScratch};
 use crate::params::Params;
 use crate::pipeline::Taste;
-use crate::popularity::{BoardEntry, ScoredRow};
+use crate::popularity::{BoardEntry, ScoredRow, keep_best_admitted};
 use crate::session::{RecentAction, SessionState};
 use crate::time::TimestampMs;
 use crate::world::World;
@@ -61,6 +61,11 @@ impl RecallContext<'_> {
         scratch.items.clear();
         scratch.items.extend(scratch.recent.iter().rev().map(RecentItem::from));
         scratch.items.last().map(|item| item.at)
+    }
+
+    /// Keeps the best `quota` that may be shown, best first; counts the filters that take others.
+    pub(super) fn keep_best(&mut self, out: &mut Vec<ScoredRow>, quota: usize) {
+        keep_best_admitted(out, quota, |row| self.admission.admits(row, &mut self.filtered));
     }
 
     /// Whether the row may be shown; counts the filter that takes it.

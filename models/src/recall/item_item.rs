@@ -1,7 +1,7 @@
 //! Recall by co-engagement: items that were liked together with what the viewer liked last.
 
 use super::{Channel, RecallChannel, RecallContext};
-use crate::popularity::{ScoredRow, keep_best_admitted};
+use crate::popularity::ScoredRow;
 
 /// Liked together with what the viewer liked last.
 pub(super) struct ItemItemChannel;
@@ -27,8 +27,6 @@ impl RecallChannel for ItemItemChannel {
             &mut scratch.co_visits,
             out,
         );
-        let admission = &context.admission;
-        let filtered = &mut context.filtered;
-        keep_best_admitted(out, quota, |row| admission.admits(row, filtered));
+        context.keep_best(out, quota);
     }
 }

@@ -1,7 +1,7 @@
 //! Recall by the linear model: what all that the viewer liked last says together.
 
 use super::{Channel, RecallChannel, RecallContext};
-use crate::popularity::{ScoredRow, keep_best_admitted};
+use crate::popularity::ScoredRow;
 
 /// Fits what the viewer liked last, taken together.
 pub(super) struct LinearChannel;
@@ -30,8 +30,6 @@ impl RecallChannel for LinearChannel {
             &mut scratch.co_visits,
             out,
         );
-        let admission = &context.admission;
-        let filtered = &mut context.filtered;
-        keep_best_admitted(out, quota, |row| admission.admits(row, filtered));
+        context.keep_best(out, quota);
     }
 }

@@ -1,7 +1,7 @@
 //! Recall by like sessions: what was liked in the sessions most similar to this one.
 
 use super::{Channel, RecallChannel, RecallContext};
-use crate::popularity::{ScoredRow, keep_best_admitted};
+use crate::popularity::ScoredRow;
 
 /// Liked in the sessions most like this one.
 pub(super) struct SessionKnnChannel;
@@ -25,8 +25,6 @@ impl RecallChannel for SessionKnnChannel {
             &mut scratch.knn,
             out,
         );
-        let admission = &context.admission;
-        let filtered = &mut context.filtered;
-        keep_best_admitted(out, quota, |row| admission.admits(row, filtered));
+        context.keep_best(out, quota);
     }
 }
