@@ -3,6 +3,7 @@
 use serde_json::{Map, Value};
 
 use super::Params;
+use crate::time::DAY_MS;
 use crate::wire::FieldError;
 
 /// Maps with keys of the user's choice; everything below them is checked by serde and by the sections.
@@ -141,6 +142,21 @@ impl Checks {
                 format!("must be between {min} and {max}, is {value}"),
             ));
         }
+    }
+
+    /// A duration or half-life in milliseconds, at most a century.
+    pub(super) fn duration(&mut self, field: impl Into<String>, value_ms: i64) {
+        self.within(field, value_ms as f64, 1.0, (36_525 * DAY_MS) as f64);
+    }
+
+    /// A share or probability.
+    pub(super) fn share(&mut self, field: impl Into<String>, value: f32) {
+        self.within(field, f64::from(value), 0.0, 1.0);
+    }
+
+    /// A weight between `min` and 100.
+    pub(super) fn weight(&mut self, field: impl Into<String>, value: f32, min: f64) {
+        self.within(field, f64::from(value), min, 100.0);
     }
 
     /// Any other rule.

@@ -57,13 +57,16 @@ impl Default for CollaborativeParams {
 
 /// Checks the section.
 pub(super) fn validate(params: &CollaborativeParams, checks: &mut Checks) {
-    let century_ms = (36_525 * DAY_MS) as f64;
+    for (field, value_ms) in [
+        ("half_life_ms", params.half_life_ms),
+        ("pair_gap_ms_max", params.pair_gap_ms_max),
+        ("pair_pause_ms", params.pair_pause_ms),
+        ("recency_pause_ms", params.recency_pause_ms),
+        ("session_gap_ms", params.session_gap_ms),
+    ] {
+        checks.duration(format!("collaborative.{field}"), value_ms);
+    }
     for (field, value, min, max) in [
-        ("half_life_ms", params.half_life_ms as f64, 1.0, century_ms),
-        ("pair_gap_ms_max", params.pair_gap_ms_max as f64, 1.0, century_ms),
-        ("pair_pause_ms", params.pair_pause_ms as f64, 1.0, century_ms),
-        ("recency_pause_ms", params.recency_pause_ms as f64, 1.0, century_ms),
-        ("session_gap_ms", params.session_gap_ms as f64, 1.0, century_ms),
         ("pair_window", f64::from(params.pair_window), 1.0, 200.0),
         ("pair_gap_power", f64::from(params.pair_gap_power), 0.0, 4.0),
         ("pair_reverse_weight", f64::from(params.pair_reverse_weight), 0.0, 1.0),

@@ -2,16 +2,29 @@
 //!
 //! Owns: its shape, its defaults and its validation. Must not know how it is versioned, stored or served.
 
+mod channels;
 mod check;
+mod cold_start;
 mod collaborative;
-mod sections;
+mod exposure;
+mod feed;
+mod fusion;
+mod interest;
+mod pool;
+mod popularity;
+mod rerank;
 
+pub use channels::ChannelParams;
 pub use check::{merge_patch, parse};
+pub use cold_start::ColdStartParams;
 pub use collaborative::CollaborativeParams;
-pub use sections::{
-    ChannelParams, ColdStartParams, ExposureParams, FeedParams, FusionParams, InterestParams, PoolParams,
-    PopularityParams, RerankParams, SignalWeights,
-};
+pub use exposure::ExposureParams;
+pub use feed::FeedParams;
+pub use fusion::FusionParams;
+pub use interest::{InterestParams, SignalWeights};
+pub use pool::PoolParams;
+pub use popularity::PopularityParams;
+pub use rerank::RerankParams;
 
 use std::collections::BTreeMap;
 
@@ -49,7 +62,7 @@ impl Default for Params {
     fn default() -> Self {
         Self {
             interest: InterestParams::default(),
-            channels: sections::channels_default(),
+            channels: channels::channels_default(),
             pool: PoolParams::default(),
             fusion: FusionParams::default(),
             rerank: RerankParams::default(),
@@ -67,8 +80,16 @@ impl Params {
     #[must_use]
     pub fn validate(&self) -> Vec<FieldError> {
         let mut checks = check::Checks::default();
-        sections::validate(self, &mut checks);
+        interest::validate(&self.interest, &mut checks);
+        channels::validate(&self.channels, &mut checks);
+        pool::validate(&self.pool, &mut checks);
+        fusion::validate(&self.fusion, &mut checks);
+        rerank::validate(&self.rerank, &mut checks);
+        exposure::validate(&self.exposure, &mut checks);
+        cold_start::validate(&self.cold_start, &mut checks);
+        popularity::validate(&self.popularity, &mut checks);
         collaborative::validate(&self.collaborative, &mut checks);
+        feed::validate(&self.feed, &mut checks);
         checks.into_errors()
     }
 

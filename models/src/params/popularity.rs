@@ -1,0 +1,52 @@
+//! Params of item popularity.
+
+use serde::{Deserialize, Serialize};
+
+use super::check::Checks;
+use crate::time::DAY_MS;
+
+/// Item popularity.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PopularityParams {
+    /// Half-life of decayed popularity, in milliseconds.
+    pub half_life_ms: i64,
+    /// So many impressions of prior belief stand behind every rate.
+    pub prior_impressions: f32,
+    /// The prior like rate.
+    pub prior_like_rate: f32,
+    /// The prior skip rate.
+    pub prior_skip_rate: f32,
+    /// The prior completion rate.
+    pub prior_completion_rate: f32,
+    /// How often the trending lists are made again, in milliseconds.
+    pub refresh_ms: i64,
+    /// The length of every trending list.
+    pub list_items: u32,
+}
+
+impl Default for PopularityParams {
+    fn default() -> Self {
+        Self {
+            half_life_ms: 3 * DAY_MS,
+            prior_impressions: 20.0,
+            prior_like_rate: 0.05,
+            prior_skip_rate: 0.35,
+            prior_completion_rate: 0.35,
+            refresh_ms: 2_000,
+            list_items: 500,
+        }
+    }
+}
+
+/// Checks the section.
+pub(super) fn validate(params: &PopularityParams, checks: &mut Checks) {
+    checks.duration("popularity.half_life_ms", params.half_life_ms);
+    checks.duration("popularity.refresh_ms", params.refresh_ms);
+    checks.share("popularity.prior_like_rate", params.prior_like_rate);
+    checks.share("popularity.prior_skip_rate", params.prior_skip_rate);
+    checks.share("popularity.prior_completion_rate", params.prior_completion_rate);
+    let impressions = f64::from(params.prior_impressions);
+    checks.within("popularity.prior_impressions", impressions, 0.0, 1e6);
+    checks.within("popularity.list_items", f64::from(params.list_items), 10.0, 10_000.0);
+}
