@@ -14,6 +14,7 @@ mod msgpack;
 mod object;
 mod openapi;
 mod rest;
+mod selfcheck;
 pub mod server;
 pub mod telemetry;
 mod train;

@@ -81,12 +81,14 @@ fn wall_ns() -> u64 {
 }
 
 fn slate(world: &World, ready: &mut Ready, seed: u64, scratch: &mut Scratch, clock: &dyn Fn() -> u64) -> Slate {
+    let params = world.params.load();
     let query = Query {
         n: FEED_ITEMS,
         now: NOW,
         seed,
         region: None,
         excluded: &[],
+        params: &params,
         explain: false,
         clock,
     };

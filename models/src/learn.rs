@@ -12,9 +12,14 @@ use crate::time::TimestampMs;
 use crate::world::World;
 
 /// Lets one event change the viewer's state and what is learned from viewers together. `None`: the catalogue does not
-/// hold the item. The caller has checked [`SessionState::is_duplicate`].
-pub fn learn_event(world: &World, state: &mut SessionState, event: &Event, row: Row) -> Option<Applied> {
-    let params = world.params.load();
+/// hold the item. `params` are those that hold for the viewer. The caller has checked [`SessionState::is_duplicate`].
+pub fn learn_event(
+    world: &World,
+    params: &Params,
+    state: &mut SessionState,
+    event: &Event,
+    row: Row,
+) -> Option<Applied> {
     let snapshot = world.catalogue.load();
     let entry = snapshot.entry(row)?;
     state.short.fit_dimension(snapshot.dimension());
@@ -22,12 +27,12 @@ pub fn learn_event(world: &World, state: &mut SessionState, event: &Event, row: 
     let mut before: Vec<RecentAction> = Vec::new();
     state.recent_positive(params.collaborative.pair_window as usize, &mut before);
     let is_new = !state.exposure.contains(entry.hash);
-    let applied = state.apply(event, row, entry, snapshot.vector(row), &params);
+    let applied = state.apply(event, row, entry, snapshot.vector(row), params);
     if applied.weight > 0.0 {
         let actions = before.iter().rev().filter(|action| action.row != row);
         let recent: Vec<RecentItem> = actions.map(RecentItem::from).collect();
         if is_new && !recent.is_empty() && world.profiles.is_due() {
-            observe_profiles(world, state, &recent, row, event.at, &params);
+            observe_profiles(world, state, &recent, row, event.at, params);
         }
         let collaborative = &params.collaborative;
         world

@@ -5,11 +5,10 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
-use clap::error::ErrorKind;
-use clap::{CommandFactory, ValueEnum};
+use clap::ValueEnum;
 use swipeline_models::params::{Params, parse};
 
-use super::Cli;
+use super::wrong_usage;
 
 use crate::eval::run::{Options, Task, run as evaluate};
 
@@ -112,10 +111,13 @@ enum Protocol {
 /// # Errors
 /// A file cannot be read or written, a method cannot be fitted, or a leak was found.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let task = task(args).unwrap_or_else(|wrong| wrong_usage(&wrong));
+    let task = task(args).unwrap_or_else(|wrong| wrong_usage("eval", &wrong));
     let known = task.method_names();
     if let Some(unknown) = args.methods.iter().find(|name| !known.contains(&name.as_str())) {
-        wrong_usage(&format!("unknown method `{unknown}`; there are {}", known.join(", ")));
+        wrong_usage(
+            "eval",
+            &format!("unknown method `{unknown}`; there are {}", known.join(", ")),
+        );
     }
     let cores = std::thread::available_parallelism().map_or(1, usize::from);
     let options = Options {
@@ -152,15 +154,6 @@ fn read_params(path: &Path) -> anyhow::Result<Params> {
             .collect();
         anyhow::anyhow!("{}: {}", path.display(), errors.join("; "))
     })
-}
-
-/// Ends the process as the parser of the command line does.
-fn wrong_usage(wrong: &str) -> ! {
-    let mut command = Cli::command();
-    let eval = command
-        .find_subcommand_mut("eval")
-        .map(|eval| eval.clone().bin_name("swipeline eval"));
-    eval.unwrap_or(command).error(ErrorKind::ArgumentConflict, wrong).exit()
 }
 
 fn share(text: &str) -> Result<f64, String> {

@@ -10,6 +10,7 @@ pub mod health;
 pub mod import;
 pub mod inspect;
 pub mod recommend;
+pub mod selfcheck;
 pub mod serve;
 pub mod snapshot;
 pub mod token;
@@ -18,7 +19,8 @@ pub mod train;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::{CommandFactory, Parser, Subcommand};
 
 use crate::config::{Settings, Sources};
 
@@ -67,6 +69,8 @@ pub enum Command {
     Snapshot(snapshot::Args),
     /// Ask a running server whether it is well
     Health(health::Args),
+    /// Walk through a story on a server of its own and say what was seen
+    Selfcheck(selfcheck::Args),
 }
 
 /// The configuration file, for every command that reads the configuration.
@@ -89,6 +93,15 @@ impl ConfigFile {
             .collect();
         Ok(Settings::load(&Sources::of_process(self.config.clone(), flags))?)
     }
+}
+
+/// Ends the process as the parser of the command line does.
+fn wrong_usage(command: &str, wrong: &str) -> ! {
+    let mut all = Cli::command();
+    let found = all
+        .find_subcommand_mut(command)
+        .map(|found| found.clone().bin_name(format!("swipeline {command}")));
+    found.unwrap_or(all).error(ErrorKind::ArgumentConflict, wrong).exit()
 }
 
 /// Runs a command inside an actix system and returns the exit code of the process.
@@ -115,5 +128,6 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Token(args) => token::run(&args),
         Command::Snapshot(args) => snapshot::run(&args),
         Command::Health(args) => health::run(args).await,
+        Command::Selfcheck(args) => selfcheck::run(args).await,
     }
 }

@@ -16,6 +16,7 @@ mod limits;
 mod load;
 mod pages;
 mod rest;
+mod selfcheck;
 mod shutdown;
 mod slow_reader;
 mod socket;

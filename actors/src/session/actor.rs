@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use swipeline_models::ids::{UserId, Word};
+use swipeline_models::params::Params;
 use swipeline_models::pipeline::Scratch;
 use swipeline_models::recall::Pool;
 use swipeline_models::session::{RateBudget, SessionState, profile_of};
@@ -67,6 +68,11 @@ impl SessionActor {
             rate: RateBudget::default(),
             activity,
         }
+    }
+
+    /// The numbers that hold for this viewer.
+    pub(super) fn params(&self) -> Arc<Params> {
+        self.shared.world.params.load_full()
     }
 
     /// Lends the thread's scratch memory.

@@ -6,6 +6,7 @@ use actix::{Context, Handler};
 use swipeline_models::event::{Event, Signal};
 use swipeline_models::ids::{EventId, Row};
 use swipeline_models::learn::learn_event;
+use swipeline_models::params::Params;
 use swipeline_models::session::{Applied, ServedItem, SessionState};
 use swipeline_models::wire::{CauseDto, ClientMessage, EventDto, FieldError, MessageId, Rejection, ServerMessage};
 
@@ -48,7 +49,7 @@ impl Handler<Deliver> for SessionActor {
             message,
             received_at,
         } = deliver;
-        let feed = self.shared.world.params.load().feed;
+        let feed = self.params().feed;
         if let Err(retry_after_ms) = self
             .rate
             .take(clock::now(), feed.messages_per_second, feed.messages_burst)
@@ -163,9 +164,10 @@ impl SessionActor {
             .0;
         ingested.accepted = counted.len();
         ingested.sequence = sequence;
+        let params = self.params();
         for (event, row) in &counted {
             let served = self.state.served.find(event.item.hash64()).copied();
-            if let Some(applied) = count_event(&self.shared, &mut self.state, event, *row, sequence) {
+            if let Some(applied) = count_event(&self.shared, &params, &mut self.state, event, *row, sequence) {
                 self.count_effects(event, &applied, served);
             }
         }
@@ -243,7 +245,7 @@ impl SessionActor {
             .append(&*self.shared.storage.journal)
             .map_err(|error| journal_error(&error))?
             .0;
-        let params = self.shared.world.params.load_full();
+        let params = self.params();
         for item in &unseen {
             count_shown(&mut self.state, item.hash, &params);
             self.shared
@@ -267,7 +269,7 @@ impl SessionActor {
 }
 
 /// One item more that the viewer was shown.
-pub(super) fn count_shown(state: &mut SessionState, hash: u64, params: &swipeline_models::params::Params) {
+pub(super) fn count_shown(state: &mut SessionState, hash: u64, params: &Params) {
     if state.show(hash, params) {
         state.counts[Signal::Impression as usize] += 1;
     }
@@ -277,12 +279,13 @@ pub(super) fn count_shown(state: &mut SessionState, hash: u64, params: &swipelin
 /// just been deleted.
 fn count_event(
     shared: &SharedRef,
+    params: &Params,
     state: &mut SessionState,
     event: &Event,
     row: Row,
     sequence: u64,
 ) -> Option<Applied> {
-    let applied = learn_event(&shared.world, state, event, row)?;
+    let applied = learn_event(&shared.world, params, state, event, row)?;
     let region = state.region;
     let watch_ms = event.watch_ms.unwrap_or(0);
     shared.items.record(

@@ -8,6 +8,7 @@ use std::time::Instant;
 use actix::{Context, Handler};
 use swipeline_models::catalogue::CatalogueSnapshot;
 use swipeline_models::ids::{ItemId, Word};
+use swipeline_models::params::Params;
 use swipeline_models::pipeline::{Query, Slate, SlateItem, rank_items, run};
 use swipeline_models::rank::Objective;
 use swipeline_models::recall::{Channel, Filter};
@@ -172,7 +173,8 @@ impl Handler<RankItems> for SessionActor {
         }
         let rows: Vec<u32> = known.iter().map(|(row, _)| *row).collect();
         let region = self.region_of(query.region.as_deref());
-        let ask = self.query(rows.len(), region, &[], false);
+        let params = self.params();
+        let ask = self.query(&params, rows.len(), region, &[], false);
         let mut items = Self::with_scratch(|scratch| {
             let ranked = rank_items(&self.shared.world, &self.state, &rows, &ask, scratch)
                 .map_err(|error| EngineError::Unavailable(error.to_string()))?;
@@ -238,10 +240,7 @@ impl SessionActor {
         if self.sockets.is_empty() {
             return;
         }
-        let low_water = self
-            .settings
-            .low_water
-            .unwrap_or(self.shared.world.params.load().feed.low_water as usize);
+        let low_water = self.settings.low_water.unwrap_or(self.params().feed.low_water as usize);
         let unseen = self
             .state
             .served
@@ -272,10 +271,7 @@ impl SessionActor {
             .filter(|_| wish.mode == FeedMode::Append)
             .map(|item| item.hash);
         let excluded = hashes(by_client.chain(held).collect::<Vec<_>>().into_iter());
-        let n = wish
-            .n
-            .or(self.settings.n)
-            .unwrap_or(self.shared.world.params.load().feed.n as usize);
+        let n = wish.n.or(self.settings.n).unwrap_or(self.params().feed.n as usize);
         let region = self.settings.region.or(self.state.region);
         let (slate, snapshot, slots) = self.make_slate(n, region, &excluded, false);
         self.state.feed_seq += 1;
@@ -313,7 +309,8 @@ impl SessionActor {
         excluded: &[u64],
         explain: bool,
     ) -> (Slate, Arc<CatalogueSnapshot>, Option<Vec<ServedSlot>>) {
-        let query = self.query(n, region, excluded, explain);
+        let params = self.params();
+        let query = self.query(&params, n, region, excluded, explain);
         let world = &self.shared.world;
         self.activity
             .holds_pool
@@ -328,7 +325,14 @@ impl SessionActor {
         made
     }
 
-    fn query<'a>(&self, n: usize, region: Option<Word>, excluded: &'a [u64], explain: bool) -> Query<'a> {
+    fn query<'a>(
+        &self,
+        params: &'a Params,
+        n: usize,
+        region: Option<Word>,
+        excluded: &'a [u64],
+        explain: bool,
+    ) -> Query<'a> {
         // The seed moves with everything the viewer does, and is the same when the same state is asked again.
         let seed = self
             .state
@@ -342,6 +346,7 @@ impl SessionActor {
             seed,
             region,
             excluded,
+            params,
             explain,
             clock: &clock::monotonic_ns,
         }

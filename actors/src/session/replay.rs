@@ -31,6 +31,7 @@ impl ReplayedSessions {
         events: &[EventRecord],
         sequence: u64,
     ) {
+        let params = shared.world.params.load();
         let state = self.session(shared, user);
         let region = state.region;
         let is_new = sequence > state.journal_sequence;
@@ -40,7 +41,7 @@ impl ReplayedSessions {
                 continue;
             };
             if is_new && !state.is_duplicate(&event) {
-                learn_event(&shared.world, state, &event, record.row);
+                learn_event(&shared.world, &params, state, &event, record.row);
             }
             let watch_ms = record.watch_ms.unwrap_or(0);
             let recorded = Recorded {

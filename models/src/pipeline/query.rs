@@ -1,6 +1,7 @@
 //! What one request asks of the pipeline.
 
 use crate::ids::Word;
+use crate::params::Params;
 use crate::time::TimestampMs;
 
 /// A monotonic clock in nanoseconds, brought by the caller for the report; `|| 0` where time does not matter.
@@ -18,6 +19,8 @@ pub struct Query<'a> {
     pub region: Option<Word>,
     /// Hashes of items to leave out, sorted.
     pub excluded: &'a [u64],
+    /// The numbers that hold for this viewer: those in force for all, or those of an experiment.
+    pub params: &'a Params,
     /// Whether the slate is to be explained; the channels are then asked anew.
     pub explain: bool,
     /// Measures the stages.

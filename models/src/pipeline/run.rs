@@ -26,7 +26,7 @@ use crate::world::World;
 
 /// Makes a slate for a viewer. `pool` is the viewer's candidate pool; everything else is only read.
 pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query<'_>, scratch: &mut Scratch) -> Slate {
-    let params = world.params.load();
+    let params = query.params;
     let snapshot = Arc::clone(&world.catalogue.load());
     let prior = BoardEntry::prior(&params.popularity);
     let mut random = Xoshiro256PlusPlus::seed_from_u64(query.seed);
@@ -35,7 +35,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
         query,
         last: (query.clock)(),
     };
-    scratch.load_viewer(session, &params, snapshot.dimension());
+    scratch.load_viewer(session, params, snapshot.dimension());
 
     let admission = Admission {
         snapshot: &snapshot,
@@ -46,7 +46,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     let profile = world.profiles.current();
     let mut recall = RecallContext {
         world,
-        params: &params,
+        params,
         profile,
         session,
         taste: &scratch.taste,
@@ -76,7 +76,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     }
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
-    let mut draws = choose_candidates(pool, &admission, &params, world, query, &mut random, scratch);
+    let mut draws = choose_candidates(pool, &admission, params, world, query, &mut random, scratch);
     for row in backfilled {
         scratch
             .candidates
@@ -88,10 +88,10 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     }
     report.stage_ns[Stage::PreRank as usize] = watch.lap();
 
-    extract_features(world, session, &snapshot, &params, &prior, query, scratch);
+    extract_features(world, session, &snapshot, params, &prior, query, scratch);
     report.stage_ns[Stage::Features as usize] = watch.lap();
 
-    let scored = score(world, &params, scratch);
+    let scored = score(world, params, scratch);
     report.ranked = u32::try_from(scratch.candidates.len()).unwrap_or(u32::MAX);
     report.stage_ns[Stage::Rank as usize] = watch.lap();
 
@@ -105,7 +105,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     let picks = select(&input, query.n, &draws, &mut scratch.rerank);
     let items: Vec<SlateItem> = picks
         .iter()
-        .map(|pick| slate_item(pick, &scratch.candidates, &params, query.explain))
+        .map(|pick| slate_item(pick, &scratch.candidates, params, query.explain))
         .collect();
     count_channels(&mut report, &scratch.candidates, &items);
     report.stage_ns[Stage::Rerank as usize] = watch.lap();
@@ -133,18 +133,18 @@ pub fn rank_items<'s>(
     query: &Query<'_>,
     scratch: &'s mut Scratch,
 ) -> Result<&'s Candidates, RankError> {
-    let params = world.params.load();
+    let params = query.params;
     let snapshot = Arc::clone(&world.catalogue.load());
     let prior = BoardEntry::prior(&params.popularity);
-    scratch.load_viewer(session, &params, snapshot.dimension());
+    scratch.load_viewer(session, params, snapshot.dimension());
     scratch.candidates.clear();
     for row in rows {
         scratch
             .candidates
             .push(*row, ChannelSet::default(), Evidence::default(), 0.0, 0.0);
     }
-    extract_features(world, session, &snapshot, &params, &prior, query, scratch);
-    score(world, &params, scratch)?;
+    extract_features(world, session, &snapshot, params, &prior, query, scratch);
+    score(world, params, scratch)?;
     Ok(&scratch.candidates)
 }
 

@@ -150,12 +150,14 @@ impl Viewer {
     /// The next slate. Nothing on it counts as shown yet.
     pub(crate) fn feed(&mut self, world: &World, n: usize) -> Slate {
         self.seed += 1;
+        let params = world.params.load();
         let query = Query {
             n,
             now: self.now,
             seed: self.seed,
             region: self.region,
             excluded: &self.excluded,
+            params: &params,
             explain: self.explain,
             clock: &|| 0,
         };

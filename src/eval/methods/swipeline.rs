@@ -239,7 +239,7 @@ impl Replay {
             .viewers
             .entry(happened.user)
             .or_insert_with(|| Viewer::new(&event.user));
-        learn_event(&self.world, &mut viewer.state, &event, row);
+        learn_event(&self.world, &self.world.params.load(), &mut viewer.state, &event, row);
         viewer.events += 1;
         self.count(row, &event);
         self.events_until_trending -= 1;
@@ -304,12 +304,14 @@ impl Replay {
         let Some(viewer) = home.get_mut(&request.user) else {
             return;
         };
+        let params = self.world.params.load();
         let query = Query {
             n: request.places,
             now: TimestampMs(request.now_ms),
             seed: self.seed,
             region: None,
             excluded: &[],
+            params: &params,
             explain: false,
             clock: &|| 0,
         };

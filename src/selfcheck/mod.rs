@@ -1,0 +1,39 @@
+//! `swipeline selfcheck`: a scripted story, told chapter by chapter against a running server, each observation a line.
+//!
+//! Owns: which chapters there are. Each chapter lives in its own file, starts a server process of its own on a scratch
+//! data directory, and speaks to it from outside as an app would. Must not look inside the server.
+
+mod params;
+mod stage;
+mod story;
+
+pub(crate) use story::Story;
+
+/// A chapter of the story.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Chapter {
+    /// A change of the params alters the next feed, and a rollback restores it.
+    Params,
+}
+
+/// All chapters in their order.
+pub(crate) const CHAPTERS: [Chapter; 1] = [Chapter::Params];
+
+impl Chapter {
+    /// The name on the command line.
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
+            Chapter::Params => "params",
+        }
+    }
+
+    /// Walks through the chapter.
+    ///
+    /// # Errors
+    /// When the server does not start or an answer is not what the API promises; the story tells it as a failure.
+    async fn walk(self, story: &mut Story) -> anyhow::Result<()> {
+        match self {
+            Chapter::Params => params::walk(story).await,
+        }
+    }
+}
