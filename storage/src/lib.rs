@@ -25,6 +25,7 @@ pub mod partition;
 pub mod ring_log;
 pub mod snapshot;
 mod storage;
+pub mod table;
 
 pub use data_dir::{DataDir, DataDirError, DataDirOptions};
 pub use journal::{

@@ -1,0 +1,483 @@
+//! Reading tables: our own as cells, anybody's as JSON objects. Holds a batch of rows in memory.
+
+use std::fs::File;
+use std::path::Path;
+
+use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as PhysicalType};
+use parquet::file::properties::ReaderProperties;
+use parquet::file::reader::FileReader;
+use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
+use parquet::record::reader::RowIter;
+use parquet::record::{Field, Row, RowAccessor};
+use parquet::schema::types::Type;
+use serde_json::{Map, Value};
+
+use super::{Cell, Column, ColumnKind, KEY_SCHEMA_VERSION, KEY_TABLE, Table, TableError, column_of};
+
+const MICROS_PER_MS: i64 = 1_000;
+const NANOS_PER_MS: i64 = 1_000_000;
+const DAY_MS: i64 = 86_400_000;
+
+/// Reads a Parquet file row by row, in its order.
+pub struct TableReader {
+    rows: RowIter<'static>,
+    table: Table,
+    rows_total: u64,
+    /// Columns with nanoseconds, which the reader gives as plain numbers.
+    in_nanos: Vec<String>,
+}
+
+impl TableReader {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// It cannot be read, is not Parquet, or has a column that cannot be read row by row.
+    pub fn open(path: &Path) -> Result<Self, TableError> {
+        Self::of_file(File::open(path)?)
+    }
+
+    /// The same for a file that is open already.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`].
+    pub fn of_file(file: File) -> Result<Self, TableError> {
+        let reader = SerializedFileReader::new(file)?;
+        let metadata = reader.metadata().file_metadata();
+        let note = |wanted: &str| {
+            let notes = metadata.key_value_metadata()?;
+            let found = notes.iter().find(|note| note.key == wanted)?;
+            found.value.clone()
+        };
+        let schema = metadata.schema();
+        let leaves = metadata.schema_descr().columns();
+        let in_nanos = leaves
+            .iter()
+            .filter(|leaf| {
+                matches!(leaf.logical_type_ref(), Some(LogicalType::Timestamp(time)) if time.unit == TimeUnit::NANOS)
+            })
+            .map(|leaf| leaf.path().string())
+            .collect();
+        if let Some(leaf) = leaves
+            .iter()
+            .find(|leaf| !can_be_read(leaf.physical_type(), leaf.converted_type()))
+        {
+            return Err(TableError::WrongCell {
+                column: leaf.path().string(),
+                cell: format!(
+                    "{:?} {:?}, which is not supported",
+                    leaf.physical_type(),
+                    leaf.converted_type()
+                ),
+            });
+        }
+        let table = Table {
+            name: note(KEY_TABLE).unwrap_or_default().into(),
+            version: note(KEY_SCHEMA_VERSION)
+                .and_then(|version| version.parse().ok())
+                .unwrap_or(0),
+            columns: schema
+                .get_fields()
+                .iter()
+                .filter_map(|field| column_of(field))
+                .collect(),
+            notes: Vec::new(),
+        };
+        let rows_total = u64::try_from(metadata.num_rows()).unwrap_or(0);
+        Ok(Self {
+            rows: RowIter::from_file_into(Box::new(reader)),
+            table,
+            rows_total,
+            in_nanos,
+        })
+    }
+
+    /// Opens a file of `table`, or of an older version of it.
+    ///
+    /// # Errors
+    /// As [`TableReader::open`]; `OtherTable` when it is another table or a newer version.
+    pub fn open_as(path: &Path, table: &Table) -> Result<Self, TableError> {
+        let reader = Self::open(path)?;
+        if reader.table.name != table.name || reader.table.version > table.version {
+            return Err(TableError::OtherTable {
+                found: format!("{:?} version {}", reader.table.name, reader.table.version),
+                wanted: format!("{:?} version {}", table.name, table.version),
+            });
+        }
+        Ok(reader)
+    }
+
+    /// The table as the file describes it: name and version are empty and 0 in files of other programs.
+    #[must_use]
+    pub fn table(&self) -> &Table {
+        &self.table
+    }
+
+    /// How many rows there are.
+    #[must_use]
+    pub fn rows_total(&self) -> u64 {
+        self.rows_total
+    }
+
+    /// The next row as cells in the order of `columns`, by their names; null for a column that the file does not have.
+    ///
+    /// # Errors
+    /// The file cannot be read any further.
+    pub fn next_cells(&mut self, columns: &[Column]) -> Option<Result<Vec<Cell>, TableError>> {
+        let row = match self.rows.next()? {
+            Ok(row) => row,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let mut fields = row.into_columns();
+        let mut take = |column: &Column| {
+            let place = fields.iter().position(|(name, _)| *name == column.name)?;
+            match cell(fields.swap_remove(place).1) {
+                // An empty list says nothing about its elements.
+                Cell::Texts(none) if none.is_empty() && column.kind == ColumnKind::Floats => {
+                    Some(Cell::Floats(Vec::new()))
+                }
+                cell => Some(cell),
+            }
+        };
+        Some(Ok(columns
+            .iter()
+            .map(|column| take(column).unwrap_or_default())
+            .collect()))
+    }
+
+    /// The next row as a JSON object without its nulls; times in milliseconds since 1970.
+    ///
+    /// # Errors
+    /// The file cannot be read any further.
+    pub fn next_object(&mut self) -> Option<Result<Map<String, Value>, TableError>> {
+        let row = match self.rows.next()? {
+            Ok(row) => row,
+            Err(error) => return Some(Err(error.into())),
+        };
+        let mut object = object(row);
+        for name in &self.in_nanos {
+            if let Some(value) = object.get_mut(name)
+                && let Some(nanos) = value.as_i64()
+            {
+                *value = Value::from(nanos.div_euclid(NANOS_PER_MS));
+            }
+        }
+        Some(Ok(object))
+    }
+}
+
+/// Whether a column of Parquet file may hold a value, by its Bloom filters; true where it has none.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn may_hold(path: &Path, column: &str, value: &str) -> Result<bool, TableError> {
+    let properties = ReaderProperties::builder().set_read_bloom_filter(true).build();
+    let options = ReadOptionsBuilder::new().with_reader_properties(properties).build();
+    let reader = SerializedFileReader::new_with_options(File::open(path)?, options)?;
+    let leaves = reader.metadata().file_metadata().schema_descr().columns();
+    let Some(place) = leaves.iter().position(|leaf| leaf.path().string() == column) else {
+        return Ok(false);
+    };
+    for number in 0..reader.num_row_groups() {
+        let group = reader.get_row_group(number)?;
+        if group
+            .get_column_bloom_filter(place)
+            .is_none_or(|filter| filter.check(&value))
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether any row has this text in this column. Reads that column only.
+///
+/// # Errors
+/// The file cannot be read.
+pub(crate) fn holds(path: &Path, column: &str, value: &str) -> Result<bool, TableError> {
+    let reader = SerializedFileReader::new(File::open(path)?)?;
+    let schema = reader.metadata().file_metadata().schema();
+    let wanted: Vec<_> = schema
+        .get_fields()
+        .iter()
+        .filter(|field| field.name() == column)
+        .cloned()
+        .collect();
+    if wanted.is_empty() {
+        return Ok(false);
+    }
+    let projection = Type::group_type_builder(schema.name()).with_fields(wanted).build()?;
+    for row in reader.get_row_iter(Some(projection))? {
+        if row?.get_string(0).is_ok_and(|found| found == value) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
+}
+
+/// Whether the row reader knows the type; it panics on the others.
+fn can_be_read(physical: PhysicalType, converted: ConvertedType) -> bool {
+    use ConvertedType as C;
+    match physical {
+        PhysicalType::BOOLEAN | PhysicalType::FLOAT | PhysicalType::DOUBLE => true,
+        PhysicalType::INT96 => true,
+        PhysicalType::INT32 => matches!(
+            converted,
+            C::NONE
+                | C::INT_8
+                | C::INT_16
+                | C::INT_32
+                | C::UINT_8
+                | C::UINT_16
+                | C::UINT_32
+                | C::DATE
+                | C::TIME_MILLIS
+                | C::DECIMAL
+        ),
+        PhysicalType::INT64 => matches!(
+            converted,
+            C::NONE | C::INT_64 | C::UINT_64 | C::TIME_MICROS | C::TIMESTAMP_MILLIS | C::TIMESTAMP_MICROS | C::DECIMAL
+        ),
+        PhysicalType::BYTE_ARRAY => {
+            matches!(converted, C::NONE | C::UTF8 | C::ENUM | C::JSON | C::BSON | C::DECIMAL)
+        }
+        PhysicalType::FIXED_LEN_BYTE_ARRAY => matches!(converted, C::NONE | C::DECIMAL),
+    }
+}
+
+fn cell(field: Field) -> Cell {
+    match field {
+        Field::Bool(value) => Cell::Bool(value),
+        Field::Int(value) => Cell::Int(i64::from(value)),
+        Field::Long(value) | Field::TimestampMillis(value) => Cell::Int(value),
+        Field::Float(value) => Cell::Float(value),
+        Field::Double(value) => Cell::Double(value),
+        Field::Str(value) => Cell::Text(value),
+        Field::ListInternal(list) => {
+            let elements = list.elements();
+            let floats: Option<Vec<f32>> = elements
+                .iter()
+                .map(|element| {
+                    if let Field::Float(value) = element {
+                        Some(*value)
+                    } else {
+                        None
+                    }
+                })
+                .collect();
+            match floats.filter(|floats| !floats.is_empty()) {
+                Some(floats) => Cell::Floats(floats),
+                None => Cell::Texts(
+                    elements
+                        .iter()
+                        .filter_map(|element| {
+                            if let Field::Str(text) = element {
+                                Some(text.clone())
+                            } else {
+                                None
+                            }
+                        })
+                        .collect(),
+                ),
+            }
+        }
+        Field::Null
+        | Field::Byte(_)
+        | Field::Short(_)
+        | Field::UByte(_)
+        | Field::UShort(_)
+        | Field::UInt(_)
+        | Field::ULong(_)
+        | Field::Float16(_)
+        | Field::Decimal(_)
+        | Field::Bytes(_)
+        | Field::Date(_)
+        | Field::TimeMillis(_)
+        | Field::TimeMicros(_)
+        | Field::TimestampMicros(_)
+        | Field::Group(_)
+        | Field::MapInternal(_) => Cell::Null,
+    }
+}
+
+fn object(row: Row) -> Map<String, Value> {
+    let fields = row.into_columns().into_iter();
+    fields
+        .map(|(name, field)| (name, json(field)))
+        .filter(|(_, value)| !value.is_null())
+        .collect()
+}
+
+fn json(field: Field) -> Value {
+    match field {
+        Field::Null => Value::Null,
+        Field::Bool(value) => Value::from(value),
+        Field::Byte(value) => Value::from(value),
+        Field::Short(value) => Value::from(value),
+        Field::Int(value) => Value::from(value),
+        Field::Long(value) | Field::TimeMicros(value) | Field::TimestampMillis(value) => Value::from(value),
+        Field::UByte(value) => Value::from(value),
+        Field::UShort(value) => Value::from(value),
+        Field::UInt(value) => Value::from(value),
+        Field::ULong(value) => Value::from(value),
+        Field::Float16(value) => float(value.to_f64()),
+        Field::Float(value) => float(f64::from(value)),
+        Field::Double(value) => float(value),
+        Field::Decimal(value) => {
+            let unscaled = value.data().iter().fold(
+                if value.data().first().is_some_and(|byte| byte & 0x80 != 0) {
+                    -1_i128
+                } else {
+                    0
+                },
+                |sum, byte| (sum << 8) | i128::from(*byte),
+            );
+            float(unscaled as f64 / 10_f64.powi(value.scale()))
+        }
+        Field::Str(value) => Value::from(value),
+        Field::Bytes(bytes) => Value::from(String::from_utf8_lossy(bytes.data())),
+        Field::Date(days) => Value::from(i64::from(days) * DAY_MS),
+        Field::TimeMillis(value) => Value::from(value),
+        Field::TimestampMicros(value) => Value::from(value.div_euclid(MICROS_PER_MS)),
+        Field::Group(row) => Value::Object(object(row)),
+        Field::ListInternal(list) => list.elements().iter().cloned().map(json).collect(),
+        Field::MapInternal(map) => {
+            let entries = map.entries().iter().cloned();
+            entries
+                .map(|(key, value)| {
+                    let key = json(key);
+                    (key.as_str().map_or_else(|| key.to_string(), str::to_owned), json(value))
+                })
+                .collect()
+        }
+    }
+}
+
+/// What JSON has no number for becomes a text, which whoever wants a number refuses by its name.
+fn float(value: f64) -> Value {
+    serde_json::Number::from_f64(value).map_or_else(|| Value::from(value.to_string()), Value::Number)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::TableWriter;
+    use super::*;
+    use proptest::prelude::*;
+
+    fn table() -> Table {
+        Table {
+            name: "things".into(),
+            version: 3,
+            columns: vec![
+                Column::required("name", ColumnKind::Text).with_bloom_filter(),
+                Column::optional("at", ColumnKind::Time),
+                Column::optional("count", ColumnKind::Int),
+                Column::optional("share", ColumnKind::Float),
+                Column::optional("exact", ColumnKind::Double),
+                Column::optional("is_on", ColumnKind::Bool),
+                Column::optional("tags", ColumnKind::Texts),
+                Column::optional("vector", ColumnKind::Floats),
+            ],
+            notes: vec![("more".to_owned(), "yes".to_owned())],
+        }
+    }
+
+    fn write(path: &Path, rows: &[Vec<Cell>]) {
+        let mut writer = TableWriter::new(Box::new(File::create(path).expect("a file")), &table()).expect("starts");
+        for row in rows {
+            writer.write(row.clone()).expect("written");
+        }
+        assert_eq!(writer.finish().expect("finished"), rows.len() as u64);
+    }
+
+    fn read(path: &Path) -> Vec<Vec<Cell>> {
+        let mut reader = TableReader::open_as(path, &table()).expect("opens");
+        std::iter::from_fn(|| reader.next_cells(&table().columns))
+            .map(|row| row.expect("a row"))
+            .collect()
+    }
+
+    fn maybe(cell: impl Strategy<Value = Cell> + 'static) -> BoxedStrategy<Cell> {
+        prop_oneof![1 => Just(Cell::Null), 3 => cell].boxed()
+    }
+
+    fn row() -> impl Strategy<Value = Vec<Cell>> {
+        (
+            "[a-zé]{1,6}".prop_map(Cell::Text),
+            maybe((0i64..1 << 42).prop_map(Cell::Int)),
+            maybe(any::<i64>().prop_map(Cell::Int)),
+            maybe((-1e6f32..1e6).prop_map(Cell::Float)),
+            maybe((-1e6f64..1e6).prop_map(Cell::Double)),
+            maybe(any::<bool>().prop_map(Cell::Bool)),
+            maybe(proptest::collection::vec("[a-z]{0,4}", 0..4).prop_map(Cell::Texts)),
+            maybe(proptest::collection::vec(-1f32..1.0, 0..5).prop_map(Cell::Floats)),
+        )
+            .prop_map(|(a, b, c, d, e, f, g, h)| vec![a, b, c, d, e, f, g, h])
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(24))]
+        #[test]
+        fn rows_come_back_as_they_were_written(rows in proptest::collection::vec(row(), 0..60)) {
+            let folder = tempfile::tempdir().expect("a folder");
+            let path = folder.path().join("t.parquet");
+            write(&path, &rows);
+            prop_assert_eq!(read(&path), rows);
+        }
+    }
+
+    #[test]
+    fn a_row_is_an_object_without_its_nulls() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.parquet");
+        let tags = Cell::Texts(vec!["a".to_owned(), "b".to_owned()]);
+        let cells = vec![
+            Cell::Text("x".to_owned()),
+            Cell::Int(1_700_000_000_123),
+            Cell::Null,
+            Cell::Float(0.5),
+            Cell::Null,
+            Cell::Null,
+            tags,
+        ];
+        write(&path, &[cells]);
+        let mut reader = TableReader::open(&path).expect("opens");
+        assert_eq!((reader.table().version, reader.rows_total()), (3, 1));
+        let object = reader.next_object().expect("a row").expect("readable");
+        let expected = serde_json::json!({"name": "x", "at": 1_700_000_000_123_i64, "share": 0.5, "tags": ["a", "b"]});
+        assert_eq!(Value::Object(object), expected);
+        assert!(reader.next_object().is_none());
+    }
+
+    #[test]
+    fn a_lookup_by_value_says_no_for_what_is_not_there() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.parquet");
+        let rows: Vec<Vec<Cell>> = (0..2_000)
+            .map(|number| vec![Cell::Text(format!("user-{number}"))])
+            .collect();
+        write(&path, &rows);
+        assert!(may_hold(&path, "name", "user-7").expect("readable"));
+        assert!(holds(&path, "name", "user-7").expect("readable"));
+        assert!(!holds(&path, "name", "user-2000").expect("readable"));
+        let wrong =
+            (2_000..3_000).filter(|number| may_hold(&path, "name", &format!("user-{number}")).expect("readable"));
+        assert!(wrong.count() < 60, "the filter says yes too often");
+    }
+
+    #[test]
+    fn what_is_no_table_of_ours_is_an_error() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.parquet");
+        std::fs::write(&path, b"PAR1 but not really").expect("written");
+        assert!(matches!(TableReader::open(&path), Err(TableError::Parquet(_))));
+        write(&path, &[]);
+        let other = Table { version: 2, ..table() };
+        assert!(matches!(
+            TableReader::open_as(&path, &other),
+            Err(TableError::OtherTable { .. })
+        ));
+        let wrong = vec![Cell::Int(1)];
+        let mut writer = TableWriter::new(Box::new(Vec::new()), &table()).expect("starts");
+        assert!(matches!(writer.write(wrong), Err(TableError::WrongCell { .. })));
+    }
+}
