@@ -7,7 +7,8 @@
 //! journal/     segments of the event journal
 //! snapshots/   the sled database
 //! index/       dumps of the vector index
-//! archive/     events that have left the journal
+//! archive/     cold files of the archive (see crate::archive)
+//! warm/        what is younger in it
 //! served/      what was served, by which feature rows (made when the served log is on)
 //! ```
 
@@ -216,9 +217,14 @@ impl DataDir {
         self.path.join("index")
     }
 
-    /// Events that have left the journal.
+    /// Cold files of the archive.
     pub fn archive(&self) -> PathBuf {
         self.path.join("archive")
+    }
+
+    /// The database of the archive's warm tier.
+    pub fn warm(&self) -> PathBuf {
+        self.path.join("warm")
     }
 
     /// What was served, for training.

@@ -6,6 +6,7 @@
 //! |---|---|---|---|
 //! | [`journal`] | [`journal::Journal`] | [`journal::EmbeddedJournal`] | [`journal::MemoryJournal`] |
 //! | [`snapshot`] | [`snapshot::SnapshotStore`] | [`snapshot::SledStore`] | [`snapshot::MemoryStore`] |
+//! | [`archive`] | | [`archive::Archive`] | |
 //! | [`ownership`] | [`ownership::Ownership`] | [`ownership::EmbeddedOwnership`] | the same |
 //!
 //! Each trait has one contract test suite that all of its implementations run.
@@ -16,6 +17,7 @@
 //! [`journal::Journal::raise_next_seq`] with the highest included sequence plus one, and goes on. The journal is trimmed only
 //! behind snapshots that [`snapshot::SnapshotStore::flush`] has made durable.
 
+pub mod archive;
 pub mod backup;
 pub mod data_dir;
 mod files;
@@ -27,6 +29,7 @@ pub mod snapshot;
 mod storage;
 pub mod table;
 
+pub use archive::{Archive, ArchiveError, ArchiveKind};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions};
 pub use journal::{
     CommitState, Durability, Journal, JournalError, JournalOptions, NewRecord, ReadItem, Record, Seq, wait_committed,

@@ -4,6 +4,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use crate::archive::{Archive, ArchiveError};
 use crate::data_dir::{DataDir, DataDirError, DataDirOptions};
 use crate::journal::{EmbeddedJournal, Journal, JournalError, JournalOpenReport, JournalOptions, MemoryJournal};
 use crate::ownership::{EmbeddedOwnership, Ownership, OwnershipError};
@@ -37,6 +38,9 @@ pub enum StorageError {
     /// The epoch cannot be raised.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
+    /// The archive cannot be used.
+    #[error(transparent)]
+    Archive(#[from] ArchiveError),
 }
 
 /// What opening found.
@@ -63,6 +67,8 @@ pub struct Storage {
     pub journal: Arc<dyn Journal>,
     /// The snapshot store.
     pub snapshots: Arc<dyn SnapshotStore>,
+    /// What has happened, beyond the journal; `None` in memory.
+    pub archive: Option<Arc<Archive>>,
     /// Who owns which partition, and the epoch of this run.
     pub ownership: Arc<dyn Ownership>,
     /// The same journal as above, for what only files can do (backup).
@@ -84,6 +90,7 @@ impl Storage {
         let ownership = EmbeddedOwnership::open(&dir, options.now_ms)?;
         let (snapshots, snapshot_report) = SledStore::open(&dir.snapshots(), options.snapshots, options.now_ms)?;
         let (journal, journal_report) = EmbeddedJournal::open(&dir.journal(), options.journal)?;
+        let archive = Archive::open(&dir, options.now_ms)?;
         let report = OpenReport {
             created: dir.created(),
             journal: journal_report,
@@ -93,6 +100,7 @@ impl Storage {
         Ok(Self {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             snapshots: Arc::new(snapshots),
+            archive: Some(Arc::new(archive)),
             ownership: Arc::new(ownership),
             dir: Some(Arc::new(dir)),
             report,
@@ -105,6 +113,7 @@ impl Storage {
         Self {
             journal: Arc::new(MemoryJournal::default()),
             snapshots: Arc::new(MemoryStore::default()),
+            archive: None,
             ownership: Arc::new(EmbeddedOwnership::in_memory()),
             dir: None,
             report: OpenReport {
@@ -122,6 +131,9 @@ impl Storage {
     pub fn close(&self) -> Result<(), StorageError> {
         // The journal first: a snapshot must not be on the disk before the records that it includes.
         self.journal.shutdown()?;
+        if let Some(archive) = &self.archive {
+            archive.warm.flush()?;
+        }
         Ok(self.snapshots.flush()?)
     }
 }

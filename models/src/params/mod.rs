@@ -2,6 +2,7 @@
 //!
 //! Owns: its shape, its defaults and its validation. Must not know how it is versioned, stored or served.
 
+mod archive;
 mod channels;
 mod check;
 mod cold_start;
@@ -14,6 +15,7 @@ mod pool;
 mod popularity;
 mod rerank;
 
+pub use archive::ArchiveParams;
 pub use channels::ChannelParams;
 pub use check::{merge_patch, parse};
 pub use cold_start::ColdStartParams;
@@ -56,6 +58,8 @@ pub struct Params {
     pub collaborative: CollaborativeParams,
     /// Sizes of feeds and limits of sessions.
     pub feed: FeedParams,
+    /// What is kept of what has happened, for how long.
+    pub archive: ArchiveParams,
 }
 
 impl Default for Params {
@@ -71,6 +75,7 @@ impl Default for Params {
             popularity: PopularityParams::default(),
             collaborative: CollaborativeParams::default(),
             feed: FeedParams::default(),
+            archive: ArchiveParams::default(),
         }
     }
 }
@@ -90,6 +95,7 @@ impl Params {
         popularity::validate(&self.popularity, &mut checks);
         collaborative::validate(&self.collaborative, &mut checks);
         feed::validate(&self.feed, &mut checks);
+        archive::validate(&self.archive, &mut checks);
         checks.into_errors()
     }
 

@@ -1,5 +1,5 @@
-//! Backups: a directory with a copy of the journal's segments, a logical dump of every snapshot tree, the index dumps
-//! and the archive, and a manifest with lengths and checksums. Works on a running server and on a stopped data
+//! Backups: a directory with a copy of the journal's segments, a logical dump of every snapshot tree and of the warm
+//! archive, the index dumps and the archive's files, and a manifest with lengths and checksums. Works on a running server and on a stopped data
 //! directory. Must not change what it copies.
 //!
 //! The trees are dumped before the journal is copied, and nothing is trimmed in between: the journal of a backup always
@@ -25,6 +25,9 @@ use crate::storage::{Storage, StorageError, StorageOptions};
 
 /// A file of the vector index or archive that is only being written has this ending and is left out.
 const UNFINISHED_EXTENSION: &str = "tmp";
+
+/// What the database of the warm archive holds.
+const WARM_TREES: [Tree; 3] = [Tree::Meta, Tree::ArchiveEvents, Tree::ArchiveSlates];
 
 /// Why a backup could not be made, checked or restored.
 #[derive(Debug, thiserror::Error)]
@@ -110,7 +113,7 @@ pub struct BackupReport {
 }
 
 /// Backs up an open storage into the new directory `out`. The caller makes its actors write their snapshots before, if
-/// the backup is to be fresh; it is right either way. `now_ms` is noted in the manifest.
+/// the backup is to be fresh; it is right either way. The caller keeps the archive still meanwhile. `now_ms` is noted in the manifest.
 ///
 /// # Errors
 /// `TargetNotEmpty`, `InMemory`, or what went wrong with a part. A backup that fails leaves `<out>.partial` at most.
@@ -137,6 +140,13 @@ pub fn create(storage: &Storage, out: &Path, now_ms: i64) -> Result<BackupReport
     drop(paused);
     copy_folder("index", &dir.index(), &mut writer)?;
     copy_folder("archive", &dir.archive(), &mut writer)?;
+    if let Some(archive) = &storage.archive {
+        for tree in WARM_TREES {
+            let store = archive.warm_store();
+            let visited = writer.add(&warm_path(tree), |target| dump::write_tree(store, tree, target))?;
+            snapshots_damaged += visited.damaged_total;
+        }
+    }
     let files = writer.files;
     let created_by = DataDirOptions::default().created_by;
     let epoch = storage.ownership.epoch();
@@ -237,6 +247,7 @@ pub fn restore(backup: &Path, data_dir: &Path) -> Result<BackupReport, BackupErr
     }
     store.flush()?;
     drop(store);
+    restore_warm(backup, &manifest, &dir)?;
     // Opens once what will be opened: recovery must be content with it.
     let (journal, _) = EmbeddedJournal::open(&dir.journal(), StorageOptions::default().journal)?;
     journal.shutdown()?;
@@ -245,6 +256,20 @@ pub fn restore(backup: &Path, data_dir: &Path) -> Result<BackupReport, BackupErr
         created_by: manifest.created_by,
     })?;
     Ok(report)
+}
+
+/// What backups of earlier versions do not have stays empty.
+fn restore_warm(backup: &Path, manifest: &Manifest, dir: &DataDir) -> Result<(), BackupError> {
+    let (store, _) = SledStore::open(&dir.warm(), SledOptions::default(), manifest.created_at_ms)?;
+    for tree in WARM_TREES {
+        let name = warm_path(tree);
+        if manifest.files.iter().any(|file| file.path == name) {
+            let path = backup.join(&name);
+            let file = File::open(&path).map_err(|error| BackupError::io(&path, error))?;
+            dump::read_tree(&store, tree, &mut BufReader::new(file))?;
+        }
+    }
+    Ok(store.flush()?)
 }
 
 fn copy_trees(
@@ -262,6 +287,10 @@ fn copy_trees(
         });
     }
     Ok(trees)
+}
+
+fn warm_path(tree: Tree) -> String {
+    format!("warm/{}.dump", tree.name())
 }
 
 fn dump_path(tree: Tree) -> String {

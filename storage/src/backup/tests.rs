@@ -1,6 +1,7 @@
 //! Backups of running and stopped storages, and what happens to damaged ones.
 
 use super::*;
+use crate::archive::{ArchiveKind, WarmEntry};
 use crate::journal::{NewRecord, ReadItem, Seq};
 use crate::partition::partition_of;
 use crate::snapshot::SnapshotOp;
@@ -42,6 +43,17 @@ fn filled(path: &Path) -> Storage {
     fs::write(path.join("index").join("graph.tmp"), [7; 50]).expect("written");
     fs::create_dir(path.join("archive").join("day")).expect("made");
     fs::write(path.join("archive").join("day").join("events"), b"old events").expect("written");
+    let young = WarmEntry {
+        seq: 7,
+        partition: partition_of("user-7"),
+        bucket_ms: 0,
+        payload: b"young".to_vec(),
+    };
+    let archive = storage.archive.as_ref().expect("an archive");
+    archive
+        .warm
+        .put(ArchiveKind::Events, 7, &[young], Some(Seq(9)))
+        .expect("taken");
     storage
 }
 
@@ -64,6 +76,9 @@ fn check_content(storage: &Storage) {
         fs::read(dir.archive().join("day").join("events")).expect("read"),
         b"old events"
     );
+    let warm = &storage.archive.as_ref().expect("an archive").warm;
+    let young = warm.entries(ArchiveKind::Events, 0, &[7]).expect("read");
+    assert_eq!((warm.cursor(), young), (Seq(9), vec![(7, b"young".to_vec())]));
 }
 
 #[test]

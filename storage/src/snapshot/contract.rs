@@ -106,6 +106,13 @@ fn trees_are_apart_and_ordered(store: &dyn SnapshotStore) {
         }
     };
     assert_eq!(store.for_each(Tree::Items, stop_at_two).expect("walked").visited, 2);
+    let mut from_b = Vec::new();
+    let collect = &mut |key: &[u8], _: &[u8]| {
+        from_b.push(key.to_vec());
+        ControlFlow::Continue(())
+    };
+    store.for_each_from(Tree::Items, b"aa", collect).expect("walked");
+    assert_eq!(from_b, [b"b", b"c"]);
 }
 
 fn large_values_and_batches(store: &dyn SnapshotStore) {

@@ -35,11 +35,16 @@ impl SnapshotStore for MemoryStore {
         Ok(())
     }
 
-    fn for_each(&self, tree: Tree, visit: &mut EntryVisitor<'_>) -> Result<VisitReport, SnapshotError> {
+    fn for_each_from(
+        &self,
+        tree: Tree,
+        from: &[u8],
+        visit: &mut EntryVisitor<'_>,
+    ) -> Result<VisitReport, SnapshotError> {
         let entries = self.entries.read();
         let mut report = VisitReport::default();
         for ((_, key), value) in entries
-            .range((tree, Vec::new())..)
+            .range((tree, from.to_vec())..)
             .take_while(|((of, _), _)| *of == tree)
         {
             report.visited += 1;

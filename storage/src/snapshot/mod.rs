@@ -46,11 +46,15 @@ pub enum Tree {
     Models,
     /// Everything of which there is one.
     Meta,
+    /// The archive's warm events (in a database of its own).
+    ArchiveEvents,
+    /// The archive's warm slates (in a database of its own).
+    ArchiveSlates,
 }
 
 impl Tree {
     /// Every tree.
-    pub const ALL: [Tree; 9] = [
+    pub const ALL: [Tree; 11] = [
         Tree::Items,
         Tree::Sessions,
         Tree::Users,
@@ -60,6 +64,8 @@ impl Tree {
         Tree::Params,
         Tree::Models,
         Tree::Meta,
+        Tree::ArchiveEvents,
+        Tree::ArchiveSlates,
     ];
 
     /// The name on disk; never changes.
@@ -74,6 +80,8 @@ impl Tree {
             Tree::Params => "params",
             Tree::Models => "models",
             Tree::Meta => "meta",
+            Tree::ArchiveEvents => "archive_events",
+            Tree::ArchiveSlates => "archive_slates",
         }
     }
 
@@ -255,7 +263,20 @@ pub trait SnapshotStore: Send + Sync {
     ///
     /// # Errors
     /// `Backend` or `Io` when the walk itself fails; a damaged value is skipped and reported.
-    fn for_each(&self, tree: Tree, visit: &mut EntryVisitor<'_>) -> Result<VisitReport, SnapshotError>;
+    fn for_each(&self, tree: Tree, visit: &mut EntryVisitor<'_>) -> Result<VisitReport, SnapshotError> {
+        self.for_each_from(tree, &[], visit)
+    }
+
+    /// [`SnapshotStore::for_each`] from the first key on that is not before `from`.
+    ///
+    /// # Errors
+    /// As [`SnapshotStore::for_each`].
+    fn for_each_from(
+        &self,
+        tree: Tree,
+        from: &[u8],
+        visit: &mut EntryVisitor<'_>,
+    ) -> Result<VisitReport, SnapshotError>;
 
     /// Number of entries. Walks the tree.
     ///

@@ -272,10 +272,15 @@ impl SnapshotStore for SledStore {
         })
     }
 
-    fn for_each(&self, tree: Tree, visit: &mut EntryVisitor<'_>) -> Result<VisitReport, SnapshotError> {
+    fn for_each_from(
+        &self,
+        tree: Tree,
+        from: &[u8],
+        visit: &mut EntryVisitor<'_>,
+    ) -> Result<VisitReport, SnapshotError> {
         self.with(|database| {
             let mut report = VisitReport::default();
-            for entry in database.tree(tree)?.iter() {
+            for entry in database.tree(tree)?.range(from..) {
                 let (key, framed) = entry?;
                 let Ok(value) = frame::decode(tree, &key, &framed) else {
                     tracing::error!(tree = tree.name(), key = %key.escape_ascii(), "a damaged snapshot is skipped");

@@ -13,6 +13,7 @@ use parquet::basic::{ConvertedType, LogicalType, Type as PhysicalType};
 use parquet::schema::types::Type;
 
 pub use read::TableReader;
+pub(crate) use read::{holds, may_hold};
 pub use write::TableWriter;
 
 /// Metadata key of the table's name.
