@@ -133,7 +133,7 @@ impl Handler<GetProfile> for SessionActor {
         let words = self.shared.world.catalogue.words();
         self.state
             .is_known()
-            .then(|| profile_of(&self.state, &catalogue, words))
+            .then(|| profile_of(&self.state, &catalogue, words, clock::now()))
     }
 }
 
@@ -192,6 +192,7 @@ impl Handler<Rest> for SessionActor {
 
     /// A pool of that age is filled anew before it is used, and it is most of what an idle session holds.
     fn handle(&mut self, Rest { pool_age_ms }: Rest, _context: &mut Self::Context) {
+        self.state.rest(clock::now(), &self.params());
         if clock::now().since(self.state.active_at) > pool_age_ms {
             self.pool = Pool::default();
         } else {

@@ -2,12 +2,34 @@
 
 use serde_json::{Map, Value};
 
-use super::Params;
+use super::{Params, PatternParams, PatternStep};
 use crate::time::DAY_MS;
 use crate::wire::FieldError;
 
 /// Maps with keys of the user's choice; everything below them is checked by serde and by the sections.
 const OPEN_MAPS: [&str; 1] = ["cold_start.editors_picks"];
+
+/// Lists of objects, by their path without numbers, with an element of defaults: what is unknown or wrong in an element is
+/// named by its path, and what an element leaves out has its default.
+fn element_default(path: &str) -> Option<Value> {
+    let element = match without_numbers(path).as_str() {
+        "patterns" => serde_json::to_value(PatternParams::default()),
+        "patterns[].steps" => serde_json::to_value(PatternStep::default()),
+        _ => return None,
+    };
+    element.ok()
+}
+
+/// `patterns[2].steps` is one of `patterns[].steps`.
+fn without_numbers(path: &str) -> String {
+    let mut is_number = false;
+    path.chars()
+        .filter(|letter| {
+            is_number = (is_number && *letter != ']') || *letter == '[';
+            !is_number || *letter == '['
+        })
+        .collect()
+}
 
 /// Reads a document; keys that are left out have their defaults.
 ///
@@ -67,9 +89,23 @@ fn overlay(path: &str, target: &mut Value, document: &Value) {
                 }
             }
         }
+        (Value::Array(target), Value::Array(document)) if element_default(path).is_some() => {
+            target.clear();
+            for (number, element) in document.iter().enumerate() {
+                let path = format!("{path}[{number}]");
+                let mut readable = element_default(path_of_list(&path)).unwrap_or(Value::Null);
+                overlay(&path, &mut readable, element);
+                target.push(readable);
+            }
+        }
         (target, document) if same_kind(target, document) => *target = document.clone(),
         _ => {}
     }
+}
+
+/// `patterns[2]` is an element of `patterns`.
+fn path_of_list(path: &str) -> &str {
+    path.rsplit_once('[').map_or(path, |(list, _)| list)
 }
 
 fn compare(path: &str, document: &Value, defaults: &Value, errors: &mut Vec<FieldError>) {
@@ -82,6 +118,12 @@ fn compare(path: &str, document: &Value, defaults: &Value, errors: &mut Vec<Fiel
                     None if is_open(&path) => {}
                     None => errors.push(FieldError::new(path, "unknown_key", "is not a parameter")),
                 }
+            }
+        }
+        (Value::Array(document), Value::Array(_)) if element_default(path).is_some() => {
+            let default = element_default(path).unwrap_or(Value::Null);
+            for (number, element) in document.iter().enumerate() {
+                compare(&format!("{path}[{number}]"), element, &default, errors);
             }
         }
         (document, defaults) if same_kind(document, defaults) => {}

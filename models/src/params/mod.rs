@@ -11,9 +11,11 @@ mod exposure;
 mod feed;
 mod fusion;
 mod interest;
+mod patterns;
 mod pool;
 mod popularity;
 mod rerank;
+mod windows;
 
 pub use archive::ArchiveParams;
 pub use channels::ChannelParams;
@@ -24,9 +26,11 @@ pub use exposure::ExposureParams;
 pub use feed::FeedParams;
 pub use fusion::FusionParams;
 pub use interest::{InterestParams, SignalWeights};
+pub use patterns::{PatternEffect, PatternKind, PatternParams, PatternScope, PatternStep};
 pub use pool::PoolParams;
 pub use popularity::PopularityParams;
 pub use rerank::RerankParams;
+pub use windows::WindowParams;
 
 use std::collections::BTreeMap;
 
@@ -60,6 +64,10 @@ pub struct Params {
     pub feed: FeedParams,
     /// What is kept of what has happened, for how long.
     pub archive: ArchiveParams,
+    /// Which behaviour earns which label.
+    pub patterns: Vec<PatternParams>,
+    /// Counts of a viewer's signals in event time.
+    pub windows: WindowParams,
 }
 
 impl Default for Params {
@@ -76,6 +84,8 @@ impl Default for Params {
             collaborative: CollaborativeParams::default(),
             feed: FeedParams::default(),
             archive: ArchiveParams::default(),
+            patterns: patterns::patterns_default(),
+            windows: WindowParams::default(),
         }
     }
 }
@@ -96,6 +106,8 @@ impl Params {
         collaborative::validate(&self.collaborative, &mut checks);
         feed::validate(&self.feed, &mut checks);
         archive::validate(&self.archive, &mut checks);
+        patterns::validate(&self.patterns, &mut checks);
+        windows::validate(&self.windows, &mut checks);
         checks.into_errors()
     }
 

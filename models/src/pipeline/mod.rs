@@ -3,6 +3,8 @@
 //! Owns the order of the stages and the report of what each did. The stages themselves live in `recall`, `features`,
 //! `rank` and `rerank`. Must not change anything shared or anything of the viewer but the candidate pool.
 
+#[cfg(test)]
+mod behaviour_tests;
 mod explain;
 #[cfg(test)]
 mod exposure_tests;

@@ -14,14 +14,14 @@ use crate::catalogue::CatalogueSnapshot;
 use crate::features::FeatureContext;
 use crate::ids::Row;
 use crate::params::Params;
-use crate::popularity::BoardEntry;
+use crate::popularity::{BoardEntry, ScoredRow};
 use crate::rank::{FusionWeights, ObjectiveRow, RankError, ScoredBy};
 use crate::recall::{
     Admission, Channel, ChannelSet, Evidence, FilterCounts, Pool, RecallContext, evidence_place, fill_from_everywhere,
     newest_owed,
 };
 use crate::rerank::{ExploreDraw, Pick, RerankInput, draw_exploration, select};
-use crate::session::SessionState;
+use crate::session::{BehaviourEffects, SessionState};
 use crate::world::World;
 
 /// Makes a slate for a viewer. `pool` is the viewer's candidate pool; everything else is only read.
@@ -36,6 +36,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
         last: (query.clock)(),
     };
     scratch.load_viewer(session, params, snapshot.dimension());
+    let behaviour = session.behaviour_effects(params, query.now);
 
     let admission = Admission {
         snapshot: &snapshot,
@@ -76,7 +77,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     }
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
-    let mut draws = choose_candidates(pool, &admission, params, world, query, &mut random, scratch);
+    let mut draws = choose_candidates(pool, &admission, &behaviour, world, query, &mut random, scratch);
     for row in backfilled {
         scratch
             .candidates
@@ -100,6 +101,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
         fused: &scratch.candidates.fused,
         snapshot: &snapshot,
         params: &params.rerank,
+        behaviour: &behaviour,
         now: query.now,
     };
     let picks = select(&input, query.n, &draws, &mut scratch.rerank);
@@ -186,16 +188,18 @@ impl Candidates {
 fn choose_candidates(
     pool: &Pool,
     admission: &Admission<'_>,
-    params: &Params,
+    behaviour: &BehaviourEffects,
     world: &World,
     query: &Query<'_>,
     random: &mut Xoshiro256PlusPlus,
     scratch: &mut Scratch,
 ) -> Vec<ExploreDraw> {
+    let params = query.params;
     let explores = |channels: ChannelSet| channels.contains(Channel::Explore) || channels.contains(Channel::ColdStart);
     let is_eligible = |place: &usize| explores(pool.channels[*place]) && !admission.excludes(pool.hashes[*place]);
     let mut eligible: Vec<usize> = (0..pool.len()).filter(is_eligible).collect();
-    let mut draws = draw_exploration(query.n, params.rerank.exploration_share, &mut eligible, random);
+    let exploration_share = (params.rerank.exploration_share + behaviour.exploration_add).clamp(0.0, 1.0);
+    let mut draws = draw_exploration(query.n, exploration_share, &mut eligible, random);
     let count = (params.pool.rank_max as usize).max(query.n + query.n / 2);
     let ranker = PreRanker::new(
         pool,
@@ -207,6 +211,9 @@ fn choose_candidates(
         world.linear.events(),
     );
     ranker.order(admission, count, &mut scratch.order);
+    if !behaviour.unwanted_leads.is_empty() {
+        add_lead(pool, admission, behaviour, &ranker, &mut scratch.order);
+    }
     let candidates = &mut scratch.candidates;
     candidates.clear();
     for ordered in &scratch.order {
@@ -238,6 +245,30 @@ fn choose_candidates(
         });
     }
     draws
+}
+
+/// When all candidates are of categories that the viewer's labels keep from the first slot, the best of the pool that is
+/// not joins them.
+fn add_lead(
+    pool: &Pool,
+    admission: &Admission<'_>,
+    behaviour: &BehaviourEffects,
+    ranker: &PreRanker<'_>,
+    order: &mut Vec<ScoredRow>,
+) {
+    let may_lead = |place: usize| {
+        let entry = admission.snapshot.entry(pool.rows[place]);
+        entry.is_some_and(|entry| !behaviour.unwanted_leads.contains(&entry.leading_category()))
+    };
+    if order.iter().any(|ordered| may_lead(ordered.row as usize)) {
+        return;
+    }
+    let others = (0..pool.len()).filter(|place| !admission.excludes(pool.hashes[*place]) && may_lead(*place));
+    let scored = others.map(|place| ScoredRow {
+        row: place as u32,
+        score: ranker.score(place),
+    });
+    order.extend(scored.max_by(|a, b| a.score.total_cmp(&b.score)));
 }
 
 /// Gives a new item the first of the exploration slots, or the middle slot where none was drawn. The choice follows

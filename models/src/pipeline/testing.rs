@@ -172,6 +172,8 @@ impl Viewer {
         let event = event(entry.item.id.as_str(), signal, self.now);
         self.state
             .apply(&event, row, entry, snapshot.vector(row), &world.params.load());
+        self.state
+            .behave(&event, row, entry, &world.params.load(), world.catalogue.words());
     }
 
     /// Lets all of a slate count as shown.

@@ -5,6 +5,7 @@ use crate::catalogue::{CatalogueSnapshot, NO_WORD};
 use crate::features::freshness;
 use crate::ids::{Row, Word};
 use crate::params::RerankParams;
+use crate::session::BehaviourEffects;
 use crate::time::TimestampMs;
 
 /// A rule that moves a score.
@@ -20,6 +21,8 @@ pub enum Rule {
     Similarity,
     /// The slot explores.
     Exploration,
+    /// A label of the viewer's behaviour takes from its category or author.
+    Behaviour,
     /// Everything else had run out.
     Backfill,
 }
@@ -34,6 +37,7 @@ impl Rule {
             Rule::CategoryDiversity => "category_diversity",
             Rule::Similarity => "similarity",
             Rule::Exploration => "exploration",
+            Rule::Behaviour => "behaviour",
             Rule::Backfill => "backfill",
         }
     }
@@ -55,8 +59,8 @@ pub struct Pick {
     pub place: usize,
     /// Its score after all moves.
     pub score: f32,
-    /// What was added for freshness, and taken for author, category and similarity.
-    pub moves: [Move; 4],
+    /// What was added for freshness, and taken for author, category, similarity and by labels.
+    pub moves: [Move; 5],
     /// With which probability it was drawn, when it explores.
     pub propensity: Option<f32>,
 }
@@ -71,6 +75,8 @@ pub struct RerankInput<'a> {
     pub snapshot: &'a CatalogueSnapshot,
     /// The rules' numbers.
     pub params: &'a RerankParams,
+    /// What the viewer's labels do.
+    pub behaviour: &'a BehaviourEffects,
     /// When.
     pub now: TimestampMs,
 }
@@ -78,7 +84,10 @@ pub struct RerankInput<'a> {
 /// Memory that a thread reuses.
 #[derive(Debug, Default)]
 pub struct RerankScratch {
-    fresh: Vec<f32>,
+    /// What is added whatever stands before: freshness, and what labels add.
+    fixed: Vec<f32>,
+    /// The part of labels in it; empty when no label moves scores.
+    behaviour: Vec<f32>,
     authors: Vec<Word>,
     categories: Vec<Word>,
     taken: Vec<bool>,
@@ -99,7 +108,8 @@ pub fn select(input: &RerankInput<'_>, n: usize, draws: &[ExploreDraw], scratch:
         let explore = draws.iter().find(|draw| draw.slot == slot);
         let place = match explore {
             Some(draw) => Some(draw.place),
-            None => scratch.best(input),
+            None if slot == 0 => scratch.best_lead(input),
+            None => scratch.best(input, |_| true),
         };
         let Some(place) = place.or_else(|| late_draw(draws, &picks)) else {
             break;
@@ -132,17 +142,21 @@ fn late_draw(draws: &[ExploreDraw], picks: &[Pick]) -> Option<usize> {
 impl RerankScratch {
     fn load(&mut self, input: &RerankInput<'_>) {
         let count = input.rows.len();
-        self.fresh.clear();
+        self.fixed.clear();
+        self.behaviour.clear();
         self.authors.clear();
         self.categories.clear();
         for row in input.rows {
             let entry = input.snapshot.entry(*row);
             let age_ms = entry.map_or(i64::MAX, |entry| input.now.since(entry.created_at));
-            self.fresh
+            self.fixed
                 .push(input.params.freshness_weight * freshness(age_ms, input.params.freshness_tau_ms));
             self.authors.push(entry.map_or(NO_WORD, |entry| entry.author));
             self.categories
                 .push(entry.map_or(NO_WORD, |entry| entry.leading_category()));
+        }
+        if input.behaviour.moves_scores() {
+            self.load_behaviour(input);
         }
         for hits in [&mut self.author_hits, &mut self.category_hits] {
             hits.clear();
@@ -154,10 +168,35 @@ impl RerankScratch {
         self.similarities.iter_mut().for_each(Vec::clear);
     }
 
-    /// The best candidate that is not taken; of equal scores the first. What is not a number sinks.
-    fn best(&self, input: &RerankInput<'_>) -> Option<usize> {
+    fn load_behaviour(&mut self, input: &RerankInput<'_>) {
+        for (row, fixed) in input.rows.iter().zip(&mut self.fixed) {
+            let delta = input
+                .snapshot
+                .entry(*row)
+                .map_or(0.0, |entry| input.behaviour.delta(entry));
+            self.behaviour.push(delta);
+            *fixed += delta;
+        }
+    }
+
+    /// The best candidate for the first slot: not of a category that the labels keep from it, or at least not of the
+    /// most unwanted one, as long as there is another.
+    fn best_lead(&self, input: &RerankInput<'_>) -> Option<usize> {
+        let unwanted = input.behaviour.unwanted_leads.as_slice();
+        let of = |count: usize| {
+            let kept_out = &unwanted[..count];
+            self.best(input, |place| !kept_out.contains(&self.categories[place]))
+        };
+        let best = (!unwanted.is_empty())
+            .then(|| of(unwanted.len()).or_else(|| of(1)))
+            .flatten();
+        best.or_else(|| self.best(input, |_| true))
+    }
+
+    /// The best candidate that is not taken and that `may` be; of equal scores the first. What is not a number sinks.
+    fn best(&self, input: &RerankInput<'_>, may: impl Fn(usize) -> bool) -> Option<usize> {
         let mut best: Option<(usize, f32)> = None;
-        for place in (0..input.rows.len()).filter(|place| !self.taken[*place]) {
+        for place in (0..input.rows.len()).filter(|place| !self.taken[*place] && may(*place)) {
             let score = input.fused[place] + self.moved(input.params, place);
             let score = if score.is_nan() { f32::NEG_INFINITY } else { score };
             if best.is_none_or(|(_, known)| score.total_cmp(&known).is_gt()) {
@@ -168,18 +207,19 @@ impl RerankScratch {
     }
 
     fn moved(&self, params: &RerankParams, place: usize) -> f32 {
-        self.fresh[place]
+        self.fixed[place]
             - params.author_penalty * f32::from(self.author_hits[place])
             - params.category_penalty * f32::from(self.category_hits[place])
             - params.similarity_penalty * self.similarity(place)
     }
 
-    fn moves(&self, input: &RerankInput<'_>, place: usize) -> [Move; 4] {
+    fn moves(&self, input: &RerankInput<'_>, place: usize) -> [Move; 5] {
         let params = input.params;
+        let behaviour = self.behaviour.get(place).copied().unwrap_or(0.0);
         [
             Move {
                 rule: Rule::Freshness,
-                delta: self.fresh[place],
+                delta: self.fixed[place] - behaviour,
             },
             Move {
                 rule: Rule::AuthorDiversity,
@@ -192,6 +232,10 @@ impl RerankScratch {
             Move {
                 rule: Rule::Similarity,
                 delta: -params.similarity_penalty * self.similarity(place),
+            },
+            Move {
+                rule: Rule::Behaviour,
+                delta: behaviour,
             },
         ]
     }
@@ -301,6 +345,7 @@ mod tests {
             fused,
             snapshot: &snapshot,
             params: &params,
+            behaviour: &BehaviourEffects::default(),
             now: TimestampMs(0),
         };
         select(&input, rows.len(), draws, &mut RerankScratch::default())

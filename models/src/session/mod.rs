@@ -4,6 +4,7 @@
 //! actors, sockets or the journal; `now` comes from the caller.
 
 mod affinity;
+mod behaviour;
 mod exposure;
 mod interest;
 mod profile;
@@ -16,6 +17,7 @@ mod state;
 mod tests;
 
 pub use affinity::{Affinities, squash};
+pub use behaviour::{Behaviour, BehaviourEffects, BehaviourSnapshot, Label};
 pub use exposure::{EXACT_ITEMS, Exposure, ExposureSnapshot, LayerSnapshot};
 pub use interest::{Interest, blended_direction};
 pub use profile::profile_of;

@@ -2,17 +2,23 @@
 
 use std::collections::BTreeMap;
 
-use super::{Affinities, Interest, SessionState, squash};
+use super::{Affinities, Interest, Label, SessionState, squash};
 use crate::catalogue::{CatalogueSnapshot, Vocabularies, Vocabulary};
 use crate::event::Signal;
-use crate::wire::{InterestsDto, TagWeightDto, UserDto, UserProfileDto};
+use crate::time::TimestampMs;
+use crate::wire::{InterestsDto, LabelDto, TagWeightDto, UserDto, UserProfileDto};
 
 /// The most weights per horizon.
 const WEIGHTS_MAX: usize = 50;
 
-/// The profile of a viewer.
+/// The profile of a viewer at that time.
 #[must_use]
-pub fn profile_of(state: &SessionState, catalogue: &CatalogueSnapshot, words: &Vocabularies) -> UserProfileDto {
+pub fn profile_of(
+    state: &SessionState,
+    catalogue: &CatalogueSnapshot,
+    words: &Vocabularies,
+    now: TimestampMs,
+) -> UserProfileDto {
     let mut user = state.described.as_deref().map(UserDto::from).unwrap_or_default();
     user.id = state.user.as_str().to_owned();
     let follows: Vec<String> = state
@@ -33,9 +39,19 @@ pub fn profile_of(state: &SessionState, catalogue: &CatalogueSnapshot, words: &V
             short: weights(&state.short, words),
             long: weights(&state.long, words),
         },
-        labels: Vec::new(),
+        labels: state.labels(now).map(|label| label.name.to_string()).collect(),
+        label_times: state.labels(now).map(label_times).collect(),
         recent: recent_items(state, catalogue),
         counts,
+    }
+}
+
+fn label_times(label: &Label) -> LabelDto {
+    LabelDto {
+        label: label.name.to_string(),
+        pattern: label.pattern.to_string(),
+        since: label.since.0,
+        expires_at: label.expires_at.0,
     }
 }
 

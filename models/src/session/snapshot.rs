@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::{
-    Affinities, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Interest, RecentAction, RecentHashes, SessionState,
+    Affinities, BehaviourSnapshot, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Interest, RecentAction, RecentHashes,
+    SessionState,
 };
 use crate::catalogue::{Vocabularies, Vocabulary};
 use crate::event::{SIGNAL_COUNT, Signal};
@@ -30,6 +31,8 @@ pub struct SessionSnapshot {
     /// The last journal record that is contained.
     pub journal_sequence: u64,
     active_at: i64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    behaviour: Option<BehaviourSnapshot>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -66,6 +69,10 @@ impl SessionSnapshot {
             feed_seq: state.feed_seq,
             journal_sequence: state.journal_sequence,
             active_at: state.active_at.0,
+            behaviour: state
+                .behaviour
+                .as_deref()
+                .map(|behaviour| BehaviourSnapshot::of(behaviour, words)),
         }
     }
 
@@ -96,6 +103,7 @@ impl SessionSnapshot {
         state.feed_seq = self.feed_seq;
         state.journal_sequence = self.journal_sequence;
         state.active_at = TimestampMs(self.active_at);
+        state.behaviour = self.behaviour.map(|behaviour| Box::new(behaviour.restore(words)));
         state
     }
 

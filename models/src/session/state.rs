@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 
-use super::{Exposure, Interest, RecentHashes, Served};
+use super::{Behaviour, BehaviourEffects, Exposure, Interest, Label, RecentHashes, Served};
 use crate::catalogue::{Entry, NO_WORD, Vocabularies};
 use crate::collaborative::SessionKey;
 use crate::event::{Event, SIGNAL_COUNT, Signal};
@@ -63,6 +63,8 @@ pub struct SessionState {
     pub recent: VecDeque<RecentAction>,
     /// What the viewer has been shown.
     pub exposure: Exposure,
+    /// The last behaviour and the labels it has earned; nothing while no pattern took an event.
+    pub behaviour: Option<Box<Behaviour>>,
     /// The ids of the events that counted lately.
     pub event_ids: RecentHashes,
     /// How many events of each signal counted.
@@ -97,6 +99,7 @@ impl SessionState {
             long: Interest::default(),
             recent: VecDeque::new(),
             exposure: Exposure::default(),
+            behaviour: None,
             event_ids: RecentHashes::new(EVENT_IDS_MAX),
             counts: [0; SIGNAL_COUNT],
             shown: 0,
@@ -165,6 +168,46 @@ impl SessionState {
             });
         }
         Applied { weight, newly_shown }
+    }
+
+    /// Lets the behaviour patterns see an event that has counted. Returns how many labels it earned or prolonged.
+    pub fn behave(&mut self, event: &Event, row: Row, entry: &Entry, params: &Params, words: &Vocabularies) -> usize {
+        if params.patterns.is_empty() {
+            return 0;
+        }
+        let behaviour = self.behaviour.get_or_insert_default();
+        let earned = behaviour.take(event, entry, row, params, words);
+        if behaviour.is_empty() {
+            self.behaviour = None;
+        }
+        earned
+    }
+
+    /// The labels that live at that time.
+    pub fn labels(&self, now: TimestampMs) -> impl Iterator<Item = &Label> {
+        self.behaviour.iter().flat_map(move |behaviour| behaviour.labels(now))
+    }
+
+    /// Whether a label of that name lives at that time.
+    #[must_use]
+    pub fn has_label(&self, name: &str, now: TimestampMs) -> bool {
+        self.labels(now).any(|label| *label.name == *name)
+    }
+
+    /// What the labels that live at that time do to a feed.
+    #[must_use]
+    pub fn behaviour_effects(&self, params: &Params, now: TimestampMs) -> BehaviourEffects {
+        BehaviourEffects::of(self.behaviour.as_deref(), &params.patterns, now)
+    }
+
+    /// Lets go of what a viewer who does nothing will not need again at that time.
+    pub fn rest(&mut self, now: TimestampMs, params: &Params) {
+        if let Some(behaviour) = &mut self.behaviour {
+            behaviour.rest(now, params);
+            if behaviour.is_empty() {
+                self.behaviour = None;
+            }
+        }
     }
 
     /// Lets an item count as shown. Returns whether it did not before.
@@ -275,7 +318,7 @@ fn signal_weight(event: &Event, entry: &Entry, params: &Params) -> f32 {
 
 /// The share of an item that was watched, 0 to 1.
 #[must_use]
-fn watch_ratio(watch_ms: u32, duration_ms: u32) -> f32 {
+pub(super) fn watch_ratio(watch_ms: u32, duration_ms: u32) -> f32 {
     let duration_ms = if duration_ms == 0 {
         DURATION_MS_ASSUMED
     } else {

@@ -23,6 +23,7 @@ fn take(world: &World, state: &mut SessionState, event: &Event) -> bool {
     let snapshot = world.catalogue.load();
     let entry = snapshot.entry(row).expect("an item");
     state.apply(event, row, entry, snapshot.vector(row), &world.params.load());
+    state.behave(event, row, entry, &world.params.load(), world.catalogue.words());
     true
 }
 

@@ -20,7 +20,7 @@ pub use feed::{
 pub use item::{ItemDto, ItemsReply};
 pub use server::{ServerMessage, SessionParamsDto};
 pub use stats::{EffectDto, StatsReply};
-pub use user::{InterestsDto, TagWeightDto, UserDto, UserProfileDto};
+pub use user::{InterestsDto, LabelDto, TagWeightDto, UserDto, UserProfileDto};
 
 use std::collections::BTreeMap;
 

@@ -99,6 +99,19 @@ pub struct InterestsDto {
     pub long: Vec<TagWeightDto>,
 }
 
+/// A label earned by behaviour.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct LabelDto {
+    /// The label.
+    pub label: String,
+    /// The pattern of the params that gave it.
+    pub pattern: String,
+    /// When it was earned, in milliseconds since 1970-01-01 UTC.
+    pub since: i64,
+    /// When it ends.
+    pub expires_at: i64,
+}
+
 /// A user with everything that was learned.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct UserProfileDto {
@@ -107,8 +120,11 @@ pub struct UserProfileDto {
     pub user: UserDto,
     /// What was learned.
     pub interests: InterestsDto,
-    /// Labels given by behaviour.
+    /// Labels earned by behaviour that live now.
     pub labels: Vec<String>,
+    /// The same with their times, in the same order.
+    #[serde(default)]
+    pub label_times: Vec<LabelDto>,
     /// The items acted on last, the newest first.
     pub recent: Vec<String>,
     /// How many events of each type were accepted.
