@@ -13,6 +13,7 @@ pub mod ids;
 pub mod index;
 pub mod item;
 pub mod learn;
+pub mod learner;
 pub mod online;
 pub mod params;
 pub mod pipeline;

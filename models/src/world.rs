@@ -9,6 +9,7 @@ use arc_swap::ArcSwap;
 use crate::catalogue::Catalogue;
 use crate::collaborative::{CoVisits, LinearSlot, ProfileChoice, SessionKnn};
 use crate::index::{IndexParams, VectorError};
+use crate::learner::LearnerSlot;
 use crate::params::Params;
 use crate::popularity::{Board, TrendingLists};
 use crate::rank::RankerSlot;
@@ -34,6 +35,8 @@ pub struct World {
     pub params: ArcSwap<Params>,
     /// The ranking model.
     pub ranker: RankerSlot,
+    /// What outcomes have taught about the model's predictions.
+    pub learner: LearnerSlot,
 }
 
 impl World {
@@ -53,6 +56,7 @@ impl World {
             params: ArcSwap::from(Arc::new(Params::default())),
             ranker: RankerSlot::bundled(TimestampMs::default())
                 .unwrap_or_else(|_| RankerSlot::linear(TimestampMs::default())),
+            learner: LearnerSlot::default(),
         })
     }
 }

@@ -7,6 +7,7 @@ use smallvec::SmallVec;
 use super::Vocabularies;
 use crate::ids::Word;
 use crate::item::Item;
+use crate::learner::name_key;
 use crate::time::TimestampMs;
 use crate::wire::FieldError;
 
@@ -22,6 +23,10 @@ pub struct Entry {
     pub hash: u64,
     /// Its author, or [`NO_WORD`].
     pub author: Word,
+    /// The hash of its author's name, the same after a restart; 0 without one.
+    pub author_key: u64,
+    /// The hash of its leading category's name; 0 without one.
+    pub category_key: u64,
     /// Its categories, the leading one first.
     pub categories: SmallVec<[Word; 2]>,
     /// Its tags.
@@ -56,6 +61,8 @@ impl Entry {
         Ok(Self {
             hash: item.id.hash64(),
             author,
+            author_key: item.author.as_ref().map_or(0, |author| name_key(author.as_str())),
+            category_key: item.categories.first().map_or(0, |category| name_key(category)),
             categories: categories.into(),
             tags: tags.into(),
             regions: regions.into(),

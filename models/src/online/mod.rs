@@ -18,5 +18,6 @@ pub use live::{ForestJob, LiveModel, LiveParams, LiveScratch, Prediction, Sample
 pub use logistic::{LOGISTIC_ROWS, OnlineLogistic};
 pub use random::SplitMix;
 pub use replay::{REPLAY_MAX, Replay};
+pub(crate) use replay::{from_half, to_half};
 pub use scaler::Scaler;
 pub use stack::{MEMBER_COUNT, Members, Stack};

@@ -89,7 +89,7 @@ impl Replay {
 }
 
 /// Rounds to the nearest bfloat16; NaN stays NaN.
-fn to_half(value: f32) -> u16 {
+pub(crate) fn to_half(value: f32) -> u16 {
     if value.is_nan() {
         return 0x7FC0;
     }
@@ -97,7 +97,8 @@ fn to_half(value: f32) -> u16 {
     (bits.saturating_add(0x7FFF + ((bits >> 16) & 1)) >> 16) as u16
 }
 
-fn from_half(half: u16) -> f32 {
+/// The number that [`to_half`] rounded to.
+pub(crate) fn from_half(half: u16) -> f32 {
     f32::from_bits(u32::from(half) << 16)
 }
 

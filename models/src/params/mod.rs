@@ -11,6 +11,7 @@ mod exposure;
 mod feed;
 mod fusion;
 mod interest;
+mod learner;
 mod patterns;
 mod pool;
 mod popularity;
@@ -26,6 +27,7 @@ pub use exposure::ExposureParams;
 pub use feed::FeedParams;
 pub use fusion::FusionParams;
 pub use interest::{InterestParams, SignalWeights};
+pub use learner::LearnerParams;
 pub use patterns::{PatternEffect, PatternKind, PatternParams, PatternScope, PatternStep};
 pub use pool::PoolParams;
 pub use popularity::PopularityParams;
@@ -68,6 +70,8 @@ pub struct Params {
     pub patterns: Vec<PatternParams>,
     /// Counts of a viewer's signals in event time.
     pub windows: WindowParams,
+    /// The online learner that corrects the ranking model.
+    pub learner: LearnerParams,
 }
 
 impl Default for Params {
@@ -86,6 +90,7 @@ impl Default for Params {
             archive: ArchiveParams::default(),
             patterns: patterns::patterns_default(),
             windows: WindowParams::default(),
+            learner: LearnerParams::default(),
         }
     }
 }
@@ -108,6 +113,7 @@ impl Params {
         archive::validate(&self.archive, &mut checks);
         patterns::validate(&self.patterns, &mut checks);
         windows::validate(&self.windows, &mut checks);
+        learner::validate(&self.learner, &mut checks);
         checks.into_errors()
     }
 

@@ -4,16 +4,17 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use super::scratch::Candidates;
+use crate::catalogue::CatalogueSnapshot;
 use crate::features::schema::{FEATURE_COUNT, Feature};
-use crate::params::Params;
+use crate::learner::explain_candidate;
 use crate::rank::{FusionWeights, Objective};
 use crate::recall::evidence_place;
 use crate::rerank::{Pick, Rule};
-use crate::wire::{ItemExplainDto, MoveDto, Name};
+use crate::wire::{CorrectionDto, ItemExplainDto, MoveDto, Name};
 
 /// Explains a picked candidate.
 #[must_use]
-pub fn explain_item(pick: &Pick, candidates: &Candidates, params: &Params) -> ItemExplainDto {
+pub fn explain_item(pick: &Pick, candidates: &Candidates, snapshot: &CatalogueSnapshot) -> ItemExplainDto {
     let place = pick.place;
     let objectives = Objective::ALL
         .into_iter()
@@ -22,7 +23,7 @@ pub fn explain_item(pick: &Pick, candidates: &Candidates, params: &Params) -> It
     let weights = FusionWeights::TERM_NAMES
         .into_iter()
         .map(name)
-        .zip(FusionWeights::from(params.fusion).values())
+        .zip(candidates.fusion.values())
         .collect::<BTreeMap<_, _>>();
     let channel_scores = candidates.channels[place]
         .iter()
@@ -43,7 +44,20 @@ pub fn explain_item(pick: &Pick, candidates: &Candidates, params: &Params) -> It
             pick,
             candidates.channels[place].contains(crate::recall::Channel::Backfill),
         ),
+        learner: corrections(place, candidates, snapshot),
     }
+}
+
+fn corrections(place: usize, candidates: &Candidates, snapshot: &CatalogueSnapshot) -> BTreeMap<Name, CorrectionDto> {
+    let entry = snapshot.entry(candidates.rows[place]);
+    let (Some(applied), Some(entry), Some(ranked)) = (&candidates.correction, entry, candidates.ranked_by(place))
+    else {
+        return BTreeMap::new();
+    };
+    explain_candidate(applied, entry, &ranked, &candidates.objectives[place])
+        .into_iter()
+        .map(|(objective, correction)| (name(objective.name()), correction))
+        .collect()
 }
 
 fn feature_groups(row: &[f32]) -> BTreeMap<Name, BTreeMap<Name, f32>> {

@@ -12,6 +12,7 @@ mod prerank;
 mod query;
 mod refill;
 mod run;
+mod score;
 mod scratch;
 mod slate;
 mod taste;

@@ -7,6 +7,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::prerank::PreRanker;
 use super::refill::Refilling;
+use super::score::score;
 use super::scratch::{Candidates, Scratch};
 use super::slate::{Degraded, Report, Slate, SlateItem, Stage};
 use super::{Query, explain_item};
@@ -15,7 +16,7 @@ use crate::features::FeatureContext;
 use crate::ids::Row;
 use crate::params::Params;
 use crate::popularity::{BoardEntry, ScoredRow};
-use crate::rank::{FusionWeights, ObjectiveRow, RankError, ScoredBy};
+use crate::rank::{ObjectiveRow, RankError, ScoredBy};
 use crate::recall::{
     Admission, Channel, ChannelSet, Evidence, FilterCounts, Pool, RecallContext, evidence_place, fill_from_everywhere,
     newest_owed,
@@ -92,7 +93,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     extract_features(world, session, &snapshot, params, &prior, query, scratch);
     report.stage_ns[Stage::Features as usize] = watch.lap();
 
-    let scored = score(world, params, scratch);
+    let scored = score(world, session, &snapshot, query, scratch);
     report.ranked = u32::try_from(scratch.candidates.len()).unwrap_or(u32::MAX);
     report.stage_ns[Stage::Rank as usize] = watch.lap();
 
@@ -107,7 +108,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     let picks = select(&input, query.n, &draws, &mut scratch.rerank);
     let items: Vec<SlateItem> = picks
         .iter()
-        .map(|pick| slate_item(pick, &scratch.candidates, params, query.explain))
+        .map(|pick| slate_item(pick, &scratch.candidates, &snapshot, query.explain))
         .collect();
     count_channels(&mut report, &scratch.candidates, &items);
     report.stage_ns[Stage::Rerank as usize] = watch.lap();
@@ -146,7 +147,7 @@ pub fn rank_items<'s>(
             .push(*row, ChannelSet::default(), Evidence::default(), 0.0, 0.0);
     }
     extract_features(world, session, &snapshot, params, &prior, query, scratch);
-    score(world, params, scratch)?;
+    score(world, session, &snapshot, query, scratch)?;
     Ok(&scratch.candidates)
 }
 
@@ -330,30 +331,7 @@ fn extract_features(
     }
 }
 
-/// Predicts the objectives and fuses them.
-fn score(world: &World, params: &Params, scratch: &mut Scratch) -> Result<ScoredBy, RankError> {
-    let candidates = &mut scratch.candidates;
-    let count = candidates.rows.len();
-    let scored_by = world.ranker.score(
-        &candidates.features,
-        count,
-        &mut candidates.objectives,
-        &mut scratch.rank,
-    );
-    // Without any prediction the order of the pre-ranking is left.
-    candidates.objectives.resize(count, ObjectiveRow::default());
-    candidates.fused.clear();
-    candidates.fused.resize(count, 0.0);
-    FusionWeights::from(params.fusion).fuse_into(
-        &candidates.objectives,
-        &candidates.pre_rank,
-        &candidates.collaborative,
-        &mut candidates.fused,
-    );
-    scored_by
-}
-
-fn slate_item(pick: &Pick, candidates: &Candidates, params: &Params, explain: bool) -> SlateItem {
+fn slate_item(pick: &Pick, candidates: &Candidates, snapshot: &CatalogueSnapshot, explain: bool) -> SlateItem {
     let place = pick.place;
     let channels = candidates.channels[place];
     SlateItem {
@@ -363,7 +341,7 @@ fn slate_item(pick: &Pick, candidates: &Candidates, params: &Params, explain: bo
         reason: strongest(channels, &candidates.evidence[place], pick.propensity.is_some()),
         propensity: pick.propensity,
         objectives: candidates.objectives[place],
-        explain: explain.then(|| Box::new(explain_item(pick, candidates, params))),
+        explain: explain.then(|| Box::new(explain_item(pick, candidates, snapshot))),
     }
 }
 

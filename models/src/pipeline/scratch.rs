@@ -4,8 +4,9 @@ use super::Taste;
 use crate::features::WordWeights;
 use crate::features::schema::FEATURE_COUNT;
 use crate::ids::Row;
+use crate::learner::{Applied, RankedBy};
 use crate::popularity::ScoredRow;
-use crate::rank::{ObjectiveRow, RankScratch};
+use crate::rank::{FusionWeights, ObjectiveRow, RankScratch};
 use crate::recall::{ChannelSet, Evidence, RecallScratch};
 use crate::rerank::RerankScratch;
 
@@ -24,13 +25,26 @@ pub struct Candidates {
     pub pre_rank: Vec<f32>,
     /// Feature rows, one after the other.
     pub features: Vec<f32>,
-    /// Predicted objectives.
+    /// Predicted objectives, corrected where the learner may.
     pub objectives: Vec<ObjectiveRow>,
+    /// What the model predicted, where it was corrected; empty when nothing was.
+    pub predicted: Vec<ObjectiveRow>,
+    /// The correction, if one was made.
+    pub correction: Option<Applied>,
+    /// The weights of the fused score.
+    pub fusion: FusionWeights,
     /// The fused score.
     pub fused: Vec<f32>,
 }
 
 impl Scratch {
+    /// By what the last run ranked an item; `None` when it ranked no such item.
+    #[must_use]
+    pub fn ranked_by(&self, row: Row) -> Option<RankedBy<'_>> {
+        let place = self.candidates.rows.iter().position(|candidate| *candidate == row)?;
+        self.candidates.ranked_by(place)
+    }
+
     /// The feature row and the pre-rank score by which the last run ranked an item; `None` when it ranked no such item.
     #[must_use]
     pub fn ranked(&self, row: Row) -> Option<(&[f32; FEATURE_COUNT], f32, f32)> {
@@ -43,6 +57,18 @@ impl Scratch {
 }
 
 impl Candidates {
+    /// What a candidate was ranked by.
+    #[must_use]
+    pub fn ranked_by(&self, place: usize) -> Option<RankedBy<'_>> {
+        Some(RankedBy {
+            features: self.features.as_chunks::<FEATURE_COUNT>().0.get(place)?,
+            pre_rank: *self.pre_rank.get(place)?,
+            collaborative: *self.collaborative.get(place)?,
+            channels: *self.channels.get(place)?,
+            predicted: self.predicted.get(place).or_else(|| self.objectives.get(place))?,
+        })
+    }
+
     /// Forgets all candidates.
     pub fn clear(&mut self) {
         self.rows.clear();
@@ -52,6 +78,8 @@ impl Candidates {
         self.pre_rank.clear();
         self.features.clear();
         self.objectives.clear();
+        self.predicted.clear();
+        self.correction = None;
         self.fused.clear();
     }
 

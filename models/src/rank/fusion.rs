@@ -55,6 +55,15 @@ impl FusionWeights {
         self.0
     }
 
+    /// The weights with those of the objectives multiplied by factors.
+    #[must_use]
+    pub fn scaled(mut self, factors: &ObjectiveRow) -> Self {
+        for (weight, factor) in self.0.iter_mut().zip(factors) {
+            *weight *= factor;
+        }
+        self
+    }
+
     /// What each term adds to the score of one candidate, in the order of [`FusionWeights::TERM_NAMES`].
     pub fn terms(&self, objectives: &ObjectiveRow, pre_rank: f32, collaborative: f32) -> [f32; FUSION_TERM_COUNT] {
         let weights = self.0;

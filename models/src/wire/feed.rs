@@ -66,6 +66,37 @@ pub struct ItemExplainDto {
     pub fused: f32,
     /// What re-ranking did to it, in order.
     pub moves: Vec<MoveDto>,
+    /// What the online learner did to each objective that it corrects.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, CorrectionDto>)]
+    pub learner: BTreeMap<Name, CorrectionDto>,
+}
+
+/// What the online learner did to one objective of an item.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CorrectionDto {
+    /// `calibrated`, or `corrected` by features and crosses too.
+    #[schema(value_type = String)]
+    pub scored_by: Name,
+    /// What the model predicted.
+    pub model: f32,
+    /// What is served instead.
+    pub served: f32,
+    /// What was added to the log-odds.
+    pub correction: f32,
+    /// The fusion weight was multiplied by this, so that the objective counts as much as before.
+    pub weight_factor: f32,
+    /// The largest parts of the correction.
+    pub terms: Vec<CorrectionTermDto>,
+}
+
+/// A part of a correction.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct CorrectionTermDto {
+    /// `calibration`, `feature:...`, `channel:...`, or a cross such as `viewer_x_author:...`.
+    pub name: String,
+    /// What it added to the log-odds.
+    pub value: f32,
 }
 
 /// One thing that re-ranking did to an item.

@@ -1,0 +1,149 @@
+//! The hot path: corrects the objectives of all candidates of a request.
+//!
+//! Owns the arithmetic per candidate: no lock, no memory, no call but for the crosses of objectives that are corrected.
+//!
+//! A calibrated probability is worth what the fusion weights say, but the default weights, and the bonuses and penalties
+//! of re-ranking beside them, were balanced with the model as it is. So that a correction changes which candidates are
+//! better, and not how much an objective counts, each corrected objective is weighed with the spread (standard deviation
+//! over the candidates) that the model gave it, unless `learner.keep_spread` is off.
+
+use std::sync::Arc;
+
+use super::guard::Level;
+use super::lanes::{LANES, Lanes, log_odds, moved, padded};
+use super::slots::ViewerKeys;
+use super::weights::Published;
+use crate::catalogue::CatalogueSnapshot;
+use crate::features::schema::FEATURE_COUNT;
+use crate::ids::Row;
+use crate::params::LearnerParams;
+use crate::rank::{OBJECTIVE_COUNT, ObjectiveRow};
+use crate::recall::ChannelSet;
+
+/// A spread is stretched or shrunk at most by this factor.
+const SPREAD_FACTOR_MAX: f32 = 10.0;
+
+/// The columns of the candidates that a correction reads.
+#[derive(Debug, Clone, Copy)]
+pub struct Columns<'a> {
+    /// Which items.
+    pub rows: &'a [Row],
+    /// The channels that named each.
+    pub channels: &'a [ChannelSet],
+    /// Feature rows, one after the other.
+    pub features: &'a [f32],
+    /// The cheap score.
+    pub pre_rank: &'a [f32],
+    /// What the collaborative channels say.
+    pub collaborative: &'a [f32],
+}
+
+/// A correction that was made.
+#[derive(Debug, Clone)]
+pub struct Applied {
+    /// By what.
+    pub published: Arc<Published>,
+    /// For whom.
+    pub viewer: ViewerKeys,
+    /// The most that was added to log-odds.
+    pub max: f32,
+    /// By what factor the fusion weight of each objective is to be multiplied, so that it counts as much as before.
+    pub factors: ObjectiveRow,
+}
+
+/// Corrects `objectives` in place. `None`: nothing is to be corrected, and nothing was changed.
+pub fn correct(
+    published: &Arc<Published>,
+    params: &LearnerParams,
+    viewer: ViewerKeys,
+    snapshot: &CatalogueSnapshot,
+    columns: Columns<'_>,
+    objectives: &mut [ObjectiveRow],
+) -> Option<Applied> {
+    if !params.correct || !published.is_active() {
+        return None;
+    }
+    let level_mask = |least: Level| -> Lanes {
+        std::array::from_fn(|lane| {
+            let speaks = published.levels.get(lane).is_some_and(|level| *level >= least);
+            f32::from(u8::from(speaks))
+        })
+    };
+    let (calibrated, corrected) = (level_mask(Level::Calibrated), level_mask(Level::Corrected));
+    let asks_crosses = published.levels.contains(&Level::Corrected);
+    let max = params.correction_max;
+    let mut spread = SpreadChange::default();
+    let feature_rows = columns.features.as_chunks::<FEATURE_COUNT>().0;
+    for (place, (row, features)) in objectives.iter_mut().zip(feature_rows).enumerate() {
+        let said = padded(row);
+        let odds = log_odds(said);
+        let mut by = [0.0; LANES];
+        for lane in 0..LANES {
+            by[lane] = calibrated[lane] * (published.scale[lane] * odds[lane] + published.bias[lane]);
+        }
+        if asks_crosses && let Some(entry) = columns.rows.get(place).and_then(|row| snapshot.entry(*row)) {
+            let residual = published.residual(
+                features,
+                columns.pre_rank[place],
+                columns.collaborative[place],
+                columns.channels[place],
+                &viewer.slots(entry, features),
+            );
+            for lane in 0..LANES {
+                by[lane] += corrected[lane] * residual[lane];
+            }
+        }
+        for step in &mut by {
+            *step = step.max(-max).min(max);
+        }
+        let now = moved(said, by);
+        spread.add(&said, &now);
+        row.copy_from_slice(&now[..OBJECTIVE_COUNT]);
+    }
+    let factors = if params.keep_spread {
+        spread.factors(&published.levels)
+    } else {
+        [1.0; OBJECTIVE_COUNT]
+    };
+    Some(Applied {
+        published: Arc::clone(published),
+        viewer,
+        max,
+        factors,
+    })
+}
+
+/// Moments of the objectives before and after.
+#[derive(Default)]
+struct SpreadChange {
+    count: f32,
+    before: [Lanes; 2],
+    after: [Lanes; 2],
+}
+
+impl SpreadChange {
+    #[inline]
+    fn add(&mut self, before: &Lanes, after: &Lanes) {
+        self.count += 1.0;
+        for (moments, values) in [(&mut self.before, before), (&mut self.after, after)] {
+            for lane in 0..LANES {
+                moments[0][lane] += values[lane];
+                moments[1][lane] += values[lane] * values[lane];
+            }
+        }
+    }
+
+    fn factors(&self, levels: &[Level; OBJECTIVE_COUNT]) -> ObjectiveRow {
+        let deviation = |moments: &[Lanes; 2], lane: usize| {
+            let mean = moments[0][lane] / self.count;
+            (moments[1][lane] / self.count - mean * mean).max(0.0).sqrt()
+        };
+        std::array::from_fn(|lane| {
+            let (before, after) = (deviation(&self.before, lane), deviation(&self.after, lane));
+            if levels[lane] == Level::Model || !(before > 0.0 && after > 0.0) {
+                return 1.0;
+            }
+            (before / after).clamp(1.0 / SPREAD_FACTOR_MAX, SPREAD_FACTOR_MAX)
+        })
+    }
+}

@@ -1,0 +1,67 @@
+//! Scoring: what the model predicts, what the learner makes of it, and the one score of both.
+//!
+//! Owns the order of the three. Must not compute features or reorder anything.
+
+use super::Query;
+use super::scratch::Scratch;
+use crate::catalogue::CatalogueSnapshot;
+use crate::learner::{Columns, ViewerKeys, correct};
+use crate::rank::{FusionWeights, ObjectiveRow, RankError, ScoredBy};
+use crate::session::SessionState;
+use crate::world::World;
+
+/// Predicts the objectives of the candidates, corrects them, and fuses them.
+pub(super) fn score(
+    world: &World,
+    session: &SessionState,
+    snapshot: &CatalogueSnapshot,
+    query: &Query<'_>,
+    scratch: &mut Scratch,
+) -> Result<ScoredBy, RankError> {
+    let params = query.params;
+    let candidates = &mut scratch.candidates;
+    let count = candidates.rows.len();
+    let scored_by = world.ranker.score(
+        &candidates.features,
+        count,
+        &mut candidates.objectives,
+        &mut scratch.rank,
+    );
+    candidates.fusion = FusionWeights::from(params.fusion);
+    if scored_by.is_ok() && params.learner.correct {
+        let published = world.learner.load();
+        if published.is_active() {
+            candidates.predicted.extend_from_slice(&candidates.objectives);
+            let columns = Columns {
+                rows: &candidates.rows,
+                channels: &candidates.channels,
+                features: &candidates.features,
+                pre_rank: &candidates.pre_rank,
+                collaborative: &candidates.collaborative,
+            };
+            let viewer = ViewerKeys::of(session, query.now);
+            candidates.correction = correct(
+                &published,
+                &params.learner,
+                viewer,
+                snapshot,
+                columns,
+                &mut candidates.objectives,
+            );
+        }
+    }
+    if let Some(correction) = &candidates.correction {
+        candidates.fusion = candidates.fusion.scaled(&correction.factors);
+    }
+    // Without any prediction the order of the pre-ranking is left.
+    candidates.objectives.resize(count, ObjectiveRow::default());
+    candidates.fused.clear();
+    candidates.fused.resize(count, 0.0);
+    candidates.fusion.fuse_into(
+        &candidates.objectives,
+        &candidates.pre_rank,
+        &candidates.collaborative,
+        &mut candidates.fused,
+    );
+    scored_by
+}
