@@ -22,6 +22,7 @@ use swipeline_storage::{Durability, Storage, StorageOptions, Tree};
 use tokio::task::JoinHandle;
 
 use crate::api::*;
+use crate::archive::ArchiveService;
 use crate::clock;
 use crate::effects::Effects;
 use crate::items::ItemRouter;
@@ -117,6 +118,7 @@ impl Engine {
         let closed = tokio::task::spawn_blocking(move || {
             service::dump_graph(&shared);
             shared.served.close();
+            shared.archive.close(&shared);
             shared.storage.close()
         });
         let closed = closed.await;
@@ -384,7 +386,8 @@ impl Engine {
         let _no_checkpoint = self.shared.checkpoint.lock().await;
         let shared = self.shared.clone();
         let made = tokio::task::spawn_blocking(move || {
-            swipeline_storage::backup::create(&shared.storage, &out, clock::now().0).map(|_| ())
+            let create = || swipeline_storage::backup::create(&shared.storage, &out, clock::now().0).map(|_| ());
+            shared.archive.keep_still(create)
         });
         let made = made
             .await
@@ -512,7 +515,9 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
     };
     let world = World::new(config.embedding_dim, index).map_err(|error| EngineError::DataDir(error.to_string()))?;
     let served_dir = storage.dir.as_ref().map(|dir| dir.served());
-    let served = ServedLog::open(served_dir, config.served_log_percent, config.served_log_bytes_max)
+    let archive = ArchiveService::new(storage.archive.clone());
+    let (percent, bytes_max) = (config.served_log_percent, config.served_log_bytes_max);
+    let served = ServedLog::open(served_dir, percent, bytes_max, archive.slates())
         .map_err(|error| EngineError::DataDir(format!("the served log cannot be opened: {error}")))?;
     let shared = Arc::new(Shared {
         config,
@@ -523,6 +528,7 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
         effects: Effects::default(),
         params: ParamsService::default(),
         served,
+        archive,
         arbiters,
         checkpoint: tokio::sync::Mutex::new(()),
         catalogue_dirty: parking_lot::Mutex::default(),
@@ -530,5 +536,7 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
     });
     recover(&shared)?;
     model::install_configured(&shared)?;
+    ArchiveService::start(&shared)
+        .map_err(|error| EngineError::DataDir(format!("the archive cannot be started: {error}")))?;
     Ok(shared)
 }

@@ -4,6 +4,7 @@
 //! Must not know frames, status codes or the storage backend.
 
 mod api;
+mod archive;
 mod clock;
 mod effects;
 mod engine;
@@ -21,6 +22,7 @@ pub use api::{
     Checkpoint, EngineConfig, EngineError, FeedRequest, IngestReply, ModelDescription, ParamsDocument, PopularQuery,
     RankQuery, Readiness, StatsWindow, Window,
 };
+pub use archive::{ArchiveStatus, TierStatus, TimeRange, archive_table};
 pub use engine::{Engine, SocketHandle};
 pub use outbox::{CloseReason, Outgoing, PushedFeed, SocketOutbox};
 pub use served::{HistoryError, Outcome, ServedHistory, ServedItemRecord, ServedSlateRecord};

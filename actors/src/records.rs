@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use swipeline_models::event::{ContextValue, Event, Signal};
 use swipeline_models::ids::{EventId, ItemId, Row, UserId};
@@ -54,6 +55,8 @@ pub(crate) enum JournalEntry {
         user: UserId,
         /// In the order in which they counted.
         events: Vec<EventRecord>,
+        /// When the server took them.
+        accepted_at: TimestampMs,
     },
     /// Items that one user was shown (`seen`, or served by REST).
     Shown {
@@ -139,7 +142,11 @@ impl JournalEntry {
     /// Those of the journal; nothing was appended then.
     pub(crate) fn append(&self, journal: &dyn Journal) -> Result<Seq, JournalError> {
         let (kind, key, payload) = match self {
-            JournalEntry::Events { user, events } => (KIND_EVENTS, user.as_str(), encode(&(user, events))),
+            JournalEntry::Events {
+                user,
+                events,
+                accepted_at,
+            } => (KIND_EVENTS, user.as_str(), encode(&(user, events, accepted_at))),
             JournalEntry::Shown { user, at, items } => (KIND_SHOWN, user.as_str(), encode(&(user, at, items))),
             JournalEntry::User(user) => (KIND_USER, user.id.as_str(), encode_named(user)),
             JournalEntry::Items(items) => (
@@ -172,8 +179,17 @@ impl JournalEntry {
         let payload = record.payload.as_slice();
         Ok(match kind {
             KIND_EVENTS => {
-                let (user, events) = decode(kind, payload)?;
-                JournalEntry::Events { user, events }
+                let StoredEvents {
+                    user,
+                    events,
+                    accepted_at,
+                } = decode::<StoredEvents<Vec<EventRecord>>>(kind, payload)?;
+                let accepted_at = accepted_at.unwrap_or_else(|| said_last(&events));
+                JournalEntry::Events {
+                    user,
+                    events,
+                    accepted_at,
+                }
             }
             KIND_SHOWN => {
                 let (user, at, items) = decode(kind, payload)?;
@@ -202,6 +218,43 @@ impl JournalEntry {
             JournalEntry::User(user) => Some(&user.id),
             JournalEntry::Items(_) | JournalEntry::ItemDeleted { .. } => None,
         }
+    }
+}
+
+/// The payload of [`KIND_EVENTS`]; fields in this order. Earlier programs did not write the last one.
+#[derive(Deserialize)]
+struct StoredEvents<E> {
+    user: UserId,
+    events: E,
+    #[serde(default)]
+    accepted_at: Option<TimestampMs>,
+}
+
+/// The latest time that events say of themselves: the best guess where the server's own time was not written.
+fn said_last(events: &[EventRecord]) -> TimestampMs {
+    TimestampMs(events.iter().map(|event| event.at).max().unwrap_or(0))
+}
+
+/// When the server took the events of a record; `None` for a record of something else.
+///
+/// # Errors
+/// When the record cannot be read.
+pub(crate) fn accepted_at_of(record: &Record) -> Result<Option<TimestampMs>, RecordError> {
+    if record.kind != KIND_EVENTS {
+        return Ok(None);
+    }
+    if record.version == VERSION
+        && let Ok(stored) = decode::<StoredEvents<IgnoredAny>>(record.kind, &record.payload)
+        && stored.accepted_at.is_some()
+    {
+        return Ok(stored.accepted_at);
+    }
+    match JournalEntry::read(record)? {
+        JournalEntry::Events { accepted_at, .. } => Ok(Some(accepted_at)),
+        JournalEntry::Shown { .. }
+        | JournalEntry::User(_)
+        | JournalEntry::Items(_)
+        | JournalEntry::ItemDeleted { .. } => Ok(None),
     }
 }
 
@@ -264,7 +317,11 @@ mod tests {
                 position: None, request_id: Some("r".to_owned()),
                 context: BTreeMap::from([("k".to_owned(), ContextValue::Number(0.5))]),
             };
-            let entry = JournalEntry::Events { user: UserId::new("u").expect("id"), events: vec![record] };
+            let entry = JournalEntry::Events {
+                user: UserId::new("u").expect("id"),
+                events: vec![record],
+                accepted_at: TimestampMs(at + 5),
+            };
             prop_assert_eq!(round_trip(&entry), entry);
         }
 
@@ -273,6 +330,39 @@ mod tests {
             let record = Record { seq: Seq(1), kind, version: VERSION, partition: Partition(0), payload };
             let _ = JournalEntry::read(&record);
         }
+    }
+
+    #[test]
+    fn events_of_earlier_programs_were_accepted_when_they_say_they_happened() {
+        let event = |at: i64| EventRecord {
+            event_id: None,
+            item_id: "v1".to_owned(),
+            row: 7,
+            signal: 1,
+            at,
+            watch_ms: None,
+            position: None,
+            request_id: None,
+            context: BTreeMap::new(),
+        };
+        let user = UserId::new("u").expect("id");
+        let record = |payload: Vec<u8>| Record {
+            seq: Seq(1),
+            kind: KIND_EVENTS,
+            version: VERSION,
+            partition: Partition(0),
+            payload,
+        };
+        let old = record(encode(&(&user, vec![event(5), event(9), event(7)])));
+        assert_eq!(accepted_at_of(&old).expect("reads"), Some(TimestampMs(9)));
+        let new = record(encode(&(&user, vec![event(5)], TimestampMs(1_000))));
+        assert_eq!(accepted_at_of(&new).expect("reads"), Some(TimestampMs(1_000)));
+        assert!(accepted_at_of(&record(vec![1, 2])).is_err());
+        let shown = Record {
+            kind: KIND_SHOWN,
+            ..new
+        };
+        assert_eq!(accepted_at_of(&shown).expect("is no event"), None);
     }
 
     #[test]

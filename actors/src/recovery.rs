@@ -118,7 +118,7 @@ struct Replayed {
 impl Replayed {
     fn take(&mut self, shared: &SharedRef, entry: JournalEntry, sequence: u64) {
         match entry {
-            JournalEntry::Events { user, events } => {
+            JournalEntry::Events { user, events, .. } => {
                 // What speaks of items has to find those of the records before it.
                 self.puts.put(shared);
                 self.sessions.events(shared, &mut self.items, &user, &events, sequence);

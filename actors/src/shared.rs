@@ -9,6 +9,7 @@ use swipeline_models::world::World;
 use swipeline_storage::{JournalError, Storage};
 
 use crate::api::{EngineConfig, EngineError};
+use crate::archive::ArchiveService;
 use crate::effects::Effects;
 use crate::items::ItemRouter;
 use crate::served::ServedLog;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) params: ParamsService,
     /// Off unless configured.
     pub(crate) served: ServedLog,
+    /// Does nothing in memory.
+    pub(crate) archive: ArchiveService,
     /// One per core; sessions and item actors are spread over them by hash.
     pub(crate) arbiters: Vec<ArbiterHandle>,
     /// Held while a checkpoint or a backup runs.

@@ -3,10 +3,12 @@
 use std::ops::ControlFlow;
 
 use super::*;
-use crate::records::{JournalEntry, decode_bytes};
+use crate::archive::{self, ArchiveStatus, TimeRange};
+use crate::records::decode_bytes;
 use swipeline_models::session::SessionSnapshot;
 use swipeline_models::wire::UserDto;
-use swipeline_storage::{ReadItem, Seq};
+use swipeline_storage::archive::ArchiveKind;
+use swipeline_storage::table::Cell;
 
 impl Engine {
     /// Calls `each` for every item, in the order of their first upsert.
@@ -44,25 +46,33 @@ impl Engine {
         Ok(())
     }
 
-    /// Calls `each` for every event that the journal still holds, in order.
+    /// Calls `each` for every archived row of a kind, wherever it is (hot, warm, cold), once, in the order in which it was
+    /// accepted or served. The cells are those of [`crate::archive_table`]. Rows do not move meanwhile.
     ///
     /// # Errors
-    /// `Unavailable` when the journal cannot be read.
-    #[expect(
-        clippy::unused_async,
-        reason = "an archive beyond the journal will be read asynchronously"
-    )]
-    pub async fn for_each_event(&self, each: &mut (dyn FnMut(Event) + Send)) -> Result<(), EngineError> {
-        let reader = self.shared.storage.journal.read_from(Seq::FIRST);
-        for read in reader.map_err(|error| EngineError::Unavailable(error.to_string()))? {
-            let ReadItem::Record(record) = read else { continue };
-            if let Ok(JournalEntry::Events { user, events }) = JournalEntry::read(&record) {
-                events
-                    .iter()
-                    .filter_map(|event| event.event(&user))
-                    .for_each(&mut *each);
-            }
-        }
-        Ok(())
+    /// `Unavailable` when a tier cannot be read.
+    pub fn for_each_archived(
+        &self,
+        kind: ArchiveKind,
+        range: TimeRange,
+        each: &mut dyn FnMut(Vec<Cell>),
+    ) -> Result<(), EngineError> {
+        archive::for_each_archived(&self.shared, kind, range, each)
+    }
+
+    /// What the archive holds; `None` for an engine in memory.
+    #[must_use]
+    pub fn archive_status(&self) -> Option<ArchiveStatus> {
+        archive::status(&self.shared)
+    }
+
+    /// Makes files of everything that has been accepted and served up to now.
+    ///
+    /// # Errors
+    /// `Conflict` when the archive is off, `Unavailable` with what went wrong.
+    pub async fn roll_archive(&self) -> Result<(), EngineError> {
+        let shared = self.shared.clone();
+        let rolled = tokio::task::spawn_blocking(move || shared.archive.roll_now(&shared)).await;
+        rolled.map_err(|error| EngineError::Unavailable(error.to_string()))?
     }
 }

@@ -88,7 +88,7 @@ impl ServedHistory {
             let ReadItem::Record(record) = read else { continue };
             let sequence = record.seq.0;
             match JournalEntry::read(&record) {
-                Ok(JournalEntry::Events { user, events }) => {
+                Ok(JournalEntry::Events { user, events, .. }) => {
                     let known = events.iter().filter_map(|event| event.event(&user));
                     known.for_each(|event| {
                         each(Outcome {

@@ -86,7 +86,7 @@ impl ServedSlateRecord {
     }
 
     /// `None` when it was written by a newer program, or not by this one.
-    pub(super) fn decode(payload: &[u8]) -> Option<Self> {
+    pub(crate) fn decode(payload: &[u8]) -> Option<Self> {
         let (VERSION, body) = payload.split_first().map(|(version, body)| (*version, body))? else {
             return None;
         };

@@ -1,6 +1,7 @@
 //! From sessions to the disk: a bounded queue and one thread.
 //!
-//! Owns who is logged, what is dropped, and erasure in order with what is still queued.
+//! Owns who is logged, what is dropped, and erasure in order with what is still queued. The same thread encodes the
+//! slates that go into the archive and puts them where they wait for it.
 
 use std::io;
 use std::path::PathBuf;
@@ -15,9 +16,10 @@ use swipeline_models::item::Item;
 use swipeline_models::rank::ObjectiveRow;
 use swipeline_models::recall::ChannelSet;
 use swipeline_models::time::TimestampMs;
-use swipeline_storage::{RingLog, erase_records};
+use swipeline_storage::{RingLog, erase_records, partition_of};
 
 use super::record::{ServedItemRecord, ServedSlateRecord};
+use crate::archive::{WaitingSlate, WaitingSlates};
 
 /// Slates that may wait for the thread; at 10 items about 2 KiB each. More are dropped and counted.
 const QUEUE_SLATES_MAX: usize = 1_024;
@@ -34,6 +36,8 @@ pub(crate) struct ServedSlate {
     pub(crate) sequence: u64,
     pub(crate) model: String,
     pub(crate) slots: Vec<ServedSlot>,
+    /// Whether it goes into the archive as well.
+    pub(crate) is_archived: bool,
 }
 
 /// An item of it.
@@ -54,6 +58,8 @@ enum Command {
         user: UserId,
         done: SyncSender<io::Result<u64>>,
     },
+    /// Answered when everything before it is where it belongs.
+    Settle(SyncSender<()>),
 }
 
 /// The way into the log; does nothing when it is off.
@@ -65,22 +71,40 @@ pub(crate) struct ServedLog {
 }
 
 impl ServedLog {
-    /// Opens the log for `percent` of 100 viewers; `dir` is `None` for an engine in memory, which has no log.
+    /// Opens the log for `percent` of 100 viewers; `dir` is `None` for an engine in memory, which has no log. `archived`
+    /// is where slates wait for the archive.
     ///
     /// # Errors
     /// Those of the file system.
-    pub(crate) fn open(dir: Option<PathBuf>, percent: u8, bytes_max: u64) -> io::Result<Self> {
+    pub(crate) fn open(
+        dir: Option<PathBuf>,
+        percent: u8,
+        bytes_max: u64,
+        archived: Option<Arc<WaitingSlates>>,
+    ) -> io::Result<Self> {
         let (mut queue, mut thread) = (None, None);
-        if let Some(dir) = dir.as_ref().filter(|_| percent > 0) {
-            let log = RingLog::open(dir, bytes_max)?;
+        let log = match dir.as_ref().filter(|_| percent > 0) {
+            Some(dir) => Some(RingLog::open(dir, bytes_max)?),
+            None => None,
+        };
+        let percent = if log.is_some() { percent } else { 0 };
+        if log.is_some() || archived.is_some() {
             let (sender, receiver) = sync_channel(QUEUE_SLATES_MAX);
-            let writer = std::thread::Builder::new().name("served-log".to_owned());
-            thread = Some(writer.spawn(move || write_all(log, &receiver))?);
+            let builder = std::thread::Builder::new().name("served-log".to_owned());
+            let writer = Writer {
+                dir: dir.clone(),
+                log,
+                percent,
+                archived,
+                unflushed: 0,
+                failed: false,
+            };
+            thread = Some(builder.spawn(move || writer.write_all(&receiver))?);
             queue = Some(sender);
         }
         Ok(Self {
             dir,
-            percent: if queue.is_some() { percent } else { 0 },
+            percent,
             queue: Mutex::new(queue),
             thread: Mutex::new(thread),
         })
@@ -88,7 +112,17 @@ impl ServedLog {
 
     /// Whether what this viewer is served is logged: the same viewers always, so that their outcomes meet all of it.
     pub(crate) fn is_for(&self, user: &UserId) -> bool {
-        self.percent > 0 && user.hash64() % 100 < u64::from(self.percent)
+        is_picked(self.percent, user)
+    }
+
+    /// Waits until everything that was handed over is where it belongs. Blocks.
+    pub(crate) fn settle(&self) {
+        let Some(queue) = self.queue.lock().clone() else { return };
+        let (done, answer) = sync_channel(1);
+        // A writer that has ended has nothing left.
+        if queue.send(Command::Settle(done)).is_ok() {
+            let _ = answer.recv();
+        }
     }
 
     /// Hands a slate over. Never waits.
@@ -133,41 +167,91 @@ impl ServedLog {
     }
 }
 
+fn is_picked(percent: u8, user: &UserId) -> bool {
+    percent > 0 && user.hash64() % 100 < u64::from(percent)
+}
+
 fn is_about(user: &UserId) -> impl FnMut(&[u8]) -> bool {
     let user = user.clone();
     // What cannot be decoded might be about anybody.
     move |payload| ServedSlateRecord::decode(payload).is_none_or(|slate| slate.user == user.as_str())
 }
 
-/// Writes until the last sender is gone.
-fn write_all(mut log: RingLog, queue: &Receiver<Command>) {
-    let mut unflushed = 0;
-    let mut failed = false;
-    loop {
-        let outcome = match queue.recv_timeout(FLUSH_AFTER) {
-            Ok(Command::Served(slate)) => {
-                unflushed += 1;
-                log.append(&record_of(&slate).encode())
+/// What the thread owns.
+struct Writer {
+    dir: Option<PathBuf>,
+    log: Option<RingLog>,
+    percent: u8,
+    archived: Option<Arc<WaitingSlates>>,
+    unflushed: u32,
+    failed: bool,
+}
+
+impl Writer {
+    /// Writes until the last sender is gone.
+    fn write_all(mut self, queue: &Receiver<Command>) {
+        loop {
+            let outcome = match queue.recv_timeout(FLUSH_AFTER) {
+                Ok(Command::Served(slate)) => self.write(&slate),
+                Ok(Command::Erase { user, done }) => {
+                    // Whoever asked may have been cut off; the erasure counts all the same.
+                    let _ = done.send(self.erase(&user));
+                    Ok(())
+                }
+                Ok(Command::Settle(done)) => {
+                    let flushed = self.flush();
+                    let _ = done.send(());
+                    flushed
+                }
+                Err(RecvTimeoutError::Timeout) => self.flush(),
+                Err(RecvTimeoutError::Disconnected) => break,
+            };
+            report(outcome, &mut self.failed);
+            if self.unflushed >= FLUSH_SLATES {
+                let flushed = self.flush();
+                report(flushed, &mut self.failed);
             }
-            Ok(Command::Erase { user, done }) => {
-                // Whoever asked may have been cut off; the erasure counts all the same.
-                let _ = done.send(log.erase(&mut is_about(&user)));
-                Ok(())
-            }
-            Err(RecvTimeoutError::Timeout) if unflushed == 0 => Ok(()),
-            Err(RecvTimeoutError::Timeout) => {
-                unflushed = 0;
-                log.flush()
-            }
-            Err(RecvTimeoutError::Disconnected) => break,
-        };
-        report(outcome, &mut failed);
-        if unflushed >= FLUSH_SLATES {
-            unflushed = 0;
-            report(log.flush(), &mut failed);
+        }
+        let flushed = self.flush();
+        report(flushed, &mut self.failed);
+    }
+
+    fn write(&mut self, slate: &ServedSlate) -> io::Result<()> {
+        let payload = record_of(slate).encode();
+        let mut written = Ok(());
+        if let Some(log) = self.log.as_mut().filter(|_| is_picked(self.percent, &slate.user)) {
+            self.unflushed += 1;
+            written = log.append(&payload);
+        }
+        if let Some(archived) = self.archived.as_ref().filter(|_| slate.is_archived) {
+            archived.push(WaitingSlate {
+                user: slate.user.as_str().to_owned(),
+                partition: partition_of(slate.user.as_str()),
+                at_ms: slate.at.0,
+                payload,
+            });
+        }
+        written
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        if std::mem::take(&mut self.unflushed) == 0 {
+            return Ok(());
+        }
+        self.log.as_mut().map_or(Ok(()), RingLog::flush)
+    }
+
+    fn erase(&mut self, user: &UserId) -> io::Result<u64> {
+        if let Some(archived) = &self.archived {
+            archived.erase(user.as_str());
+        }
+        match (&mut self.log, &self.dir) {
+            (Some(log), _) => log.erase(&mut is_about(user)),
+            // Off, but there may be a log of earlier starts.
+            (None, Some(dir)) => erase_records(dir, &mut is_about(user)),
+            (None, None) => Ok(0),
         }
     }
-    report(log.flush(), &mut failed);
 }
 
 /// Counts every failure, and says the first one of a row of them.
@@ -237,6 +321,7 @@ mod tests {
             sequence: 3,
             model: "m".to_owned(),
             slots: vec![slot("a"), slot("b")],
+            is_archived: true,
         }
     }
 
@@ -252,7 +337,7 @@ mod tests {
     #[test]
     fn what_was_handed_over_is_on_the_disk_after_close() {
         let dir = tempfile::tempdir().expect("a folder");
-        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20).expect("opens");
+        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20, None).expect("opens");
         // As many as the queue holds: none may be dropped, however slow the thread is.
         (0..QUEUE_SLATES_MAX).for_each(|request| log.push(slate("u", request)));
         log.close();
@@ -274,7 +359,7 @@ mod tests {
     #[test]
     fn erasing_reaches_what_is_still_queued_and_old_logs_of_a_log_that_is_off() {
         let dir = tempfile::tempdir().expect("a folder");
-        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20).expect("opens");
+        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20, None).expect("opens");
         for request in 0..50 {
             log.push(slate(if request % 2 == 0 { "even" } else { "odd" }, request));
         }
@@ -284,15 +369,41 @@ mod tests {
         let found = slates(dir.path());
         assert_eq!(found.iter().filter(|slate| slate.user == "even").count(), 1);
         assert_eq!(found.len(), 26);
-        let off = ServedLog::open(Some(dir.path().to_owned()), 0, 1 << 20).expect("opens");
+        let off = ServedLog::open(Some(dir.path().to_owned()), 0, 1 << 20, None).expect("opens");
         assert_eq!(off.erase(&UserId::new("odd").expect("an id")).expect("erased"), 25);
         assert_eq!(slates(dir.path()).len(), 1);
     }
 
     #[test]
+    fn slates_for_the_archive_wait_for_it_until_their_viewer_is_forgotten() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let waiting = Arc::new(WaitingSlates::default());
+        let log = ServedLog::open(Some(dir.path().join("served")), 0, 1 << 20, Some(waiting.clone())).expect("opens");
+        log.push(slate("u", 0));
+        log.push(slate("gone", 1));
+        log.push(ServedSlate {
+            is_archived: false,
+            ..slate("u", 2)
+        });
+        log.settle();
+        let users = |waiting: &WaitingSlates| {
+            let mut users = Vec::new();
+            waiting.for_each(&mut |slate| users.push(slate.user.clone()));
+            users
+        };
+        assert_eq!(users(&waiting), ["u", "gone"]);
+        log.erase(&UserId::new("gone").expect("an id")).expect("erased");
+        assert_eq!(users(&waiting), ["u"]);
+        log.close();
+        assert!(!dir.path().join("served").exists(), "a log that is off makes no files");
+        let payload = waiting.take().remove(0).payload;
+        assert_eq!(ServedSlateRecord::decode(&payload).expect("decodes").request, "0");
+    }
+
+    #[test]
     fn viewers_are_picked_always_the_same_and_in_the_share_asked_for() {
         let dir = tempfile::tempdir().expect("a folder");
-        let open = |percent| ServedLog::open(Some(dir.path().to_owned()), percent, 1 << 20).expect("opens");
+        let open = |percent| ServedLog::open(Some(dir.path().to_owned()), percent, 1 << 20, None).expect("opens");
         let users: Vec<UserId> = (0..2_000)
             .map(|number| UserId::new(&format!("u{number}")).expect("an id"))
             .collect();
@@ -307,7 +418,7 @@ mod tests {
                 .filter(|user| tenth.is_for(user))
                 .all(|user| fifth.is_for(user))
         );
-        let in_memory = ServedLog::open(None, 100, 1 << 20).expect("opens");
+        let in_memory = ServedLog::open(None, 100, 1 << 20, None).expect("opens");
         assert!(!in_memory.is_for(&users[0]));
     }
 }

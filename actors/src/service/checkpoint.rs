@@ -88,6 +88,11 @@ fn trim(shared: &Shared, included: Seq) -> u64 {
     if journal.stats().disk_bytes <= shared.config.journal_keep_bytes {
         return 0;
     }
+    // What the archive has not taken yet must stay, or it would be lost to it.
+    let included = shared
+        .archive
+        .trim_bound(shared)
+        .map_or(included, |bound| included.min(bound));
     journal.trim(included.next()).unwrap_or_else(|error| {
         tracing::warn!(%error, "the journal could not be trimmed");
         0

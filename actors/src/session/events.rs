@@ -157,6 +157,7 @@ impl SessionActor {
         let entry = JournalEntry::Events {
             user: self.state.user.clone(),
             events: records,
+            accepted_at: clock::now(),
         };
         let sequence = entry
             .append(&*self.shared.storage.journal)

@@ -1,4 +1,4 @@
-//! What a session tells the served log.
+//! What a session tells the served log and the archive.
 //!
 //! Owns how a slate becomes a log entry. Runs on the path of a feed: n copies of a feature row and shared handles, no
 //! encoding, no waiting; nothing at all for a viewer who is not logged.
@@ -22,7 +22,7 @@ pub(super) fn slots_to_log(
     snapshot: &CatalogueSnapshot,
     scratch: &Scratch,
 ) -> Option<Vec<ServedSlot>> {
-    if !shared.served.is_for(user) {
+    if !shared.served.is_for(user) && !shared.archive.takes_slates_of(shared, user) {
         return None;
     }
     let slot = |item: &SlateItem| {
@@ -54,6 +54,7 @@ impl SessionActor {
             sequence,
             model: self.shared.world.ranker.current().info().fingerprint.clone(),
             slots,
+            is_archived: self.shared.archive.takes_slates_of(&self.shared, &self.state.user),
         });
     }
 }

@@ -92,6 +92,14 @@ impl ColdTier {
         of_interval.map(|file| file.batch_last).max()
     }
 
+    /// The highest number of a batch that is in a file.
+    #[must_use]
+    pub fn batch_last_of(&self, kind: ArchiveKind) -> u64 {
+        let manifest = self.manifest.lock();
+        let of_kind = manifest.files.iter().filter(|file| file.kind == kind);
+        of_kind.map(|file| file.batch_last).max().unwrap_or(0)
+    }
+
     /// Starts a file for an interval.
     ///
     /// # Errors

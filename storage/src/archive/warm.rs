@@ -329,18 +329,6 @@ impl WarmTier {
         Ok(self.store.flush()?)
     }
 
-    /// The highest batch that was ever written for this kind and is still there.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn batch_last(&self, kind: ArchiveKind) -> Result<u64, ArchiveError> {
-        let mut last = 0;
-        for bucket in self.buckets(kind) {
-            last = last.max(self.batches(kind, bucket.start_ms)?.last().copied().unwrap_or(0));
-        }
-        Ok(last)
-    }
-
     pub(super) fn store(&self) -> &dyn SnapshotStore {
         &self.store
     }
