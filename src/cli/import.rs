@@ -103,7 +103,8 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 
 fn guess(files: &[PathBuf]) -> anyhow::Result<Format> {
     let first = files.first().and_then(|path| Format::of_name(path));
-    let format = first.context("the name does not tell the format: say --format jsonl|csv|movielens|kuairand")?;
+    let format =
+        first.context("the name does not tell the format: say --format jsonl|csv|parquet|movielens|kuairand")?;
     match files.iter().find(|path| Format::of_name(path) != Some(format)) {
         None => Ok(format),
         Some(other) => anyhow::bail!("{} does not look like the first file: say --format", other.display()),

@@ -3,6 +3,7 @@
 //! Owns: how calls become engine calls and how answers and errors look. Must not recommend, store or wait for locks.
 
 mod admin;
+mod archive;
 mod body;
 mod endpoint;
 mod events;
@@ -25,6 +26,7 @@ pub(crate) use reply::Format;
 /// The handlers, for the API document.
 pub(crate) mod paths {
     pub(crate) use super::admin::*;
+    pub(crate) use super::archive::*;
     pub(crate) use super::events::*;
     pub(crate) use super::feed::*;
     pub(crate) use super::health::*;
@@ -52,7 +54,7 @@ pub(crate) fn public_endpoints() -> Vec<Endpoint> {
 
 /// The API of the admin listener.
 pub(crate) fn admin_endpoints() -> Vec<Endpoint> {
-    [admin::endpoints(), health::endpoints()]
+    [admin::endpoints(), archive::endpoints(), health::endpoints()]
         .into_iter()
         .flatten()
         .collect()

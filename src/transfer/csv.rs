@@ -14,7 +14,8 @@ use super::lines::Lines;
 use super::table::Table;
 use super::{Entity, Fault, OpenError, Parse, Problem, Record, head_fault, not_this_format, parse_time};
 
-const ITEM_COLUMNS: &[&str] = &[
+/// The fields of an item that are columns, in generic CSV and in Parquet.
+pub(super) const ITEM_COLUMNS: &[&str] = &[
     "id",
     "title",
     "author_id",
@@ -26,8 +27,10 @@ const ITEM_COLUMNS: &[&str] = &[
     "embedding",
     "hidden",
 ];
-const USER_COLUMNS: &[&str] = &["id", "tags", "region", "device", "registered_at", "follows"];
-const EVENT_COLUMNS: &[&str] = &[
+/// Those of a user.
+pub(super) const USER_COLUMNS: &[&str] = &["id", "tags", "region", "device", "registered_at", "follows"];
+/// Those of an event.
+pub(super) const EVENT_COLUMNS: &[&str] = &[
     "event_id",
     "user_id",
     "item_id",

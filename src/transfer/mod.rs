@@ -10,6 +10,7 @@ mod jsonl;
 mod kuairand;
 mod lines;
 mod movielens;
+mod parquet;
 pub(crate) mod progress;
 pub(crate) mod rest;
 pub(crate) mod sink;
@@ -29,11 +30,12 @@ use swipeline_models::user::User;
 use swipeline_models::wire::FieldError;
 
 pub(crate) use lines::Lines;
+pub(crate) use parquet::{item_cells, item_table, user_cells, user_table};
 pub(crate) use source::{BytesRead, InputFile, expand};
 pub(crate) use table::Table;
 pub(crate) use time::parse_time;
 use time::parse_year;
-pub(crate) use write::{JsonlWriter, WriteError};
+pub(crate) use write::{JsonlWriter, ParquetWriter, WriteError};
 
 /// What a file holds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, clap::ValueEnum)]
@@ -63,6 +65,8 @@ pub(crate) enum Format {
     Jsonl,
     /// A header line with the names of the REST API's fields, then one row per line.
     Csv,
+    /// Parquet with columns named as the REST API's fields.
+    Parquet,
     /// MovieLens: recbole's atomic files, `u.data` / `u.item` / `u.user`, `*.dat`, or `ratings.csv` / `movies.csv`.
     Movielens,
     /// KuaiRand in its official CSV schema.
@@ -86,6 +90,7 @@ impl Format {
         match name.rsplit_once('.')?.1 {
             "jsonl" | "ndjson" => Some(Format::Jsonl),
             "csv" => Some(Format::Csv),
+            "parquet" => Some(Format::Parquet),
             "inter" | "item" | "user" | "dat" => Some(Format::Movielens),
             _ => None,
         }
@@ -273,11 +278,16 @@ pub(crate) fn open(
     now: TimestampMs,
     bytes_read: &BytesRead,
 ) -> Result<RecordReader, OpenError> {
-    let lines = lines::Lines::new(input.open(bytes_read)?);
     let path = input.path();
+    if format == Format::Parquet {
+        let rows = parquet::ParquetRows::open(input, entity, now, bytes_read)?;
+        return Ok(Box::new(Rows::new(rows)));
+    }
+    let lines = lines::Lines::new(input.open(bytes_read)?);
     match format {
         Format::Jsonl => Ok(Box::new(Rows::new(jsonl::Jsonl::new(lines, entity, now)))),
         Format::Csv => Ok(Box::new(Rows::new(csv::Csv::open(lines, entity, now, path)?))),
+        Format::Parquet => Err(not_this_format(path, "Parquet has no lines")),
         Format::Movielens => movielens::open(lines, entity, path),
         Format::Kuairand => Ok(Box::new(Rows::new(kuairand::Kuairand::open(lines, entity, path)?))),
     }

@@ -22,6 +22,11 @@ const BUFFER_BYTES: usize = 64 * 1024;
 pub(crate) struct BytesRead(Arc<AtomicU64>);
 
 impl BytesRead {
+    /// Counts what was read past this file's own readers.
+    pub(super) fn add(&self, bytes: u64) {
+        self.0.fetch_add(bytes, Ordering::Relaxed);
+    }
+
     /// The number so far.
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
@@ -133,6 +138,9 @@ fn names(entity: Entity, format: Format) -> &'static str {
         (Format::Csv, Entity::Items) => "items*.csv",
         (Format::Csv, Entity::Users) => "users*.csv",
         (Format::Csv, Entity::Events) => "events*.csv",
+        (Format::Parquet, Entity::Items) => "items*.parquet",
+        (Format::Parquet, Entity::Users) => "users*.parquet",
+        (Format::Parquet, Entity::Events) => "events*.parquet, *Z-*.parquet",
         (Format::Movielens, Entity::Items) => "*.item, movies.dat, movies.csv",
         (Format::Movielens, Entity::Users) => "*.user, users.dat",
         (Format::Movielens, Entity::Events) => "*.inter, u.data, ratings.dat, ratings.csv",

@@ -1,7 +1,7 @@
-//! Writing items, users and events as `jsonl`.
+//! Writing items, users and events as `jsonl` or Parquet.
 //!
 //! Owns that a file appears whole or not at all: rows go to a file beside the target, which takes its name at the end.
-//! A name that ends in `.gz` is written as gzip.
+//! A name that ends in `.gz` is written as gzip (`jsonl` only: Parquet is compressed by itself).
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use serde::Serialize;
+use swipeline_storage::table::{Cell, Table, TableError, TableWriter};
 
 /// Why rows could not be written.
 #[derive(Debug, thiserror::Error)]
@@ -25,6 +26,9 @@ pub(crate) enum WriteError {
     /// A row cannot be put into JSON.
     #[error("a row cannot be written as JSON: {0}")]
     Json(#[from] serde_json::Error),
+    /// A row cannot be put into Parquet.
+    #[error("a row cannot be written as Parquet: {0}")]
+    Table(#[from] TableError),
 }
 
 enum Target {
@@ -57,9 +61,7 @@ impl JsonlWriter {
     /// # Errors
     /// The file cannot be created.
     pub(crate) fn create(path: &Path) -> Result<Self, WriteError> {
-        let mut part = path.as_os_str().to_owned();
-        part.push(".part");
-        let part = PathBuf::from(part);
+        let part = part_of(path);
         let open = || {
             File::create(&part)
                 .map(BufWriter::new)
@@ -124,6 +126,70 @@ impl JsonlWriter {
         let file = buffered.into_inner().map_err(|error| failed(error.into_error()))?;
         file.sync_all().map_err(failed)?;
         std::fs::rename(&part, &path).map_err(failed)?;
+        Ok(rows)
+    }
+}
+
+/// Where rows go until all of them are written.
+fn part_of(path: &Path) -> PathBuf {
+    let mut part = path.as_os_str().to_owned();
+    part.push(".part");
+    PathBuf::from(part)
+}
+
+/// Writes a Parquet file.
+pub(crate) struct ParquetWriter {
+    path: PathBuf,
+    /// The file under its first name, to sync it; `None` for standard output.
+    file: Option<(PathBuf, File)>,
+    writer: TableWriter,
+}
+
+impl ParquetWriter {
+    /// Opens `path` for rows of `table`; `-` is standard output.
+    ///
+    /// # Errors
+    /// The file cannot be created.
+    pub(crate) fn create(path: &Path, table: &Table) -> Result<Self, WriteError> {
+        let (file, output): (_, Box<dyn Write + Send>) = if path.as_os_str() == "-" {
+            (None, Box::new(BufWriter::new(std::io::stdout())))
+        } else {
+            let part = part_of(path);
+            let opened = File::create(&part).and_then(|file| Ok((file.try_clone()?, file)));
+            let (to_sync, file) = opened.map_err(|source| WriteError::Io {
+                path: part.clone(),
+                source,
+            })?;
+            (Some((part, to_sync)), Box::new(BufWriter::new(file)))
+        };
+        Ok(Self {
+            path: path.to_owned(),
+            file,
+            writer: TableWriter::new(output, table)?,
+        })
+    }
+
+    /// Writes one row: a cell per column.
+    ///
+    /// # Errors
+    /// The row does not fit the table, or the file cannot be written.
+    pub(crate) fn write(&mut self, row: Vec<Cell>) -> Result<(), WriteError> {
+        Ok(self.writer.write(row)?)
+    }
+
+    /// Puts everything on the disk under its final name and returns the number of rows.
+    ///
+    /// # Errors
+    /// The file cannot be written or renamed.
+    pub(crate) fn finish(self) -> Result<u64, WriteError> {
+        let rows = self.writer.finish()?;
+        if let Some((part, file)) = self.file {
+            let renamed = file.sync_all().and_then(|()| std::fs::rename(&part, &self.path));
+            renamed.map_err(|source| WriteError::Io {
+                path: self.path,
+                source,
+            })?;
+        }
         Ok(rows)
     }
 }

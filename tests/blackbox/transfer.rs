@@ -199,7 +199,16 @@ fn what_cannot_work_is_told_clearly() {
     );
     check(&["import", "items", "nowhere.jsonl", "--dry-run"], 1, "nowhere.jsonl");
     check(&["import", "items", "-", "--dry-run"], 1, "--format");
-    check(&["import", "items", "x.parquet", "--format", "parquet"], 2, "parquet");
+    check(
+        &["import", "items", "nowhere.parquet", "--dry-run"],
+        1,
+        "nowhere.parquet",
+    );
+    check(
+        &["import", "items", "-", "--format", "parquet", "--dry-run"],
+        1,
+        "standard input",
+    );
     check(&["import", "cats", "x.jsonl"], 2, "cats");
     check(
         &[
@@ -222,7 +231,7 @@ fn what_cannot_work_is_told_clearly() {
     check(
         &["export", "items", "--out", "x", "--since", "2026-01-01"],
         2,
-        "events only",
+        "events and slates only",
     );
     check(
         &["export", "items", "--out", "x", "--data-dir", "nowhere"],

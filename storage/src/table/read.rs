@@ -23,6 +23,8 @@ pub struct TableReader {
     rows: RowIter<'static>,
     table: Table,
     rows_total: u64,
+    /// All columns, also those that no cell can hold.
+    names: Vec<String>,
     /// Columns with nanoseconds, which the reader gives as plain numbers.
     in_nanos: Vec<String>,
 }
@@ -82,11 +84,17 @@ impl TableReader {
                 .collect(),
             notes: Vec::new(),
         };
+        let names = schema
+            .get_fields()
+            .iter()
+            .map(|field| field.name().to_owned())
+            .collect();
         let rows_total = u64::try_from(metadata.num_rows()).unwrap_or(0);
         Ok(Self {
             rows: RowIter::from_file_into(Box::new(reader)),
             table,
             rows_total,
+            names,
             in_nanos,
         })
     }
@@ -110,6 +118,12 @@ impl TableReader {
     #[must_use]
     pub fn table(&self) -> &Table {
         &self.table
+    }
+
+    /// The names of all columns, in order.
+    #[must_use]
+    pub fn column_names(&self) -> &[String] {
+        &self.names
     }
 
     /// How many rows there are.
