@@ -29,13 +29,14 @@ use crate::items::ItemRouter;
 use crate::outbox::SocketOutbox;
 use crate::recovery::recover;
 use crate::served::ServedLog;
-use crate::service::{self, ParamsService};
+use crate::service::{self, LearnerService, ParamsService};
 use crate::session::{
     Attach, Deliver, Describe, Detach, Drain, GetProfile, Ingest, ModelChanged, OneShot, RankItems, Registry, SocketId,
 };
 use crate::shared::{Shared, SharedRef, journal_error};
 
 mod export;
+mod learner;
 mod lists;
 mod model;
 #[cfg(test)]
@@ -96,6 +97,7 @@ impl Engine {
         tasks.push(tokio::spawn(service::run_checkpoints(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_graph_builds(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_linear_fits(self.shared.clone())));
+        tasks.push(tokio::spawn(service::run_learner(self.shared.clone())));
         tasks.push(tokio::spawn(sweep));
     }
 
@@ -112,6 +114,10 @@ impl Engine {
         for session in self.shared.sessions.all() {
             // A session that is gone has no sockets either.
             let _ = session.send(Drain).await;
+        }
+        let inside = self.shared.clone();
+        if let Err(error) = tokio::task::spawn_blocking(move || service::learn_rest(&inside)).await {
+            tracing::error!(%error, "the last outcomes were not learned");
         }
         let written = service::checkpoint(&self.shared).await;
         let shared = self.shared.clone();
@@ -527,6 +533,7 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
         items: ItemRouter::default(),
         effects: Effects::default(),
         params: ParamsService::default(),
+        learner: LearnerService::default(),
         served,
         archive,
         arbiters,
@@ -538,5 +545,7 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
     model::install_configured(&shared)?;
     ArchiveService::start(&shared)
         .map_err(|error| EngineError::DataDir(format!("the archive cannot be started: {error}")))?;
+    let unreadable = |error| EngineError::DataDir(format!("the learner cannot be read: {error}"));
+    shared.learner.load(&shared).map_err(unreadable)?;
     Ok(shared)
 }

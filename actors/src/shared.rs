@@ -13,7 +13,7 @@ use crate::archive::ArchiveService;
 use crate::effects::Effects;
 use crate::items::ItemRouter;
 use crate::served::ServedLog;
-use crate::service::ParamsService;
+use crate::service::{LearnerService, ParamsService};
 use crate::session::Registry;
 
 /// What all actors and services share.
@@ -25,6 +25,7 @@ pub(crate) struct Shared {
     pub(crate) items: ItemRouter,
     pub(crate) effects: Effects,
     pub(crate) params: ParamsService,
+    pub(crate) learner: LearnerService,
     /// Off unless configured.
     pub(crate) served: ServedLog,
     /// Does nothing in memory.

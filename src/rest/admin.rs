@@ -4,6 +4,7 @@ use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
 use swipeline_actors::{ModelDescription, ParamsDocument};
+use swipeline_models::learner::LearnerReport;
 
 use super::body::Body;
 use super::endpoint::Endpoint;
@@ -40,6 +41,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::post("/v1/admin/params/rollback", roll_back_params),
         Endpoint::get("/v1/admin/model", get_model).on(Method::PUT, put_model),
         Endpoint::post("/v1/admin/model/rollback", roll_back_model),
+        Endpoint::get("/v1/admin/learner", get_learner),
         Endpoint::post("/v1/admin/checkpoint", post_checkpoint),
     ]
 }
@@ -179,6 +181,16 @@ pub(crate) async fn roll_back_model(request: HttpRequest, state: web::Data<AppSt
     let model = state.engine()?.roll_back_model().await?;
     audit(&request, "model rolled back", &model);
     reply(&request, &model)
+}
+
+/// The online learner
+///
+/// What serves each objective (`model`, `calibrated` or `corrected`), the progressive log loss of each, and the largest
+/// weights that have a name.
+#[utoipa::path(get, path = "/v1/admin/learner", tag = "admin",
+    responses((status = 200, description = "Its state", body = LearnerReport)))]
+pub(crate) async fn get_learner(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    reply(&request, &state.engine()?.learner().await?)
 }
 
 /// Write a checkpoint now

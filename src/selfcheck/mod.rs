@@ -3,6 +3,7 @@
 //! Owns: which chapters there are. Each chapter lives in its own file, starts a server process of its own on a scratch
 //! data directory, and speaks to it from outside as an app would. Must not look inside the server.
 
+mod learner;
 mod params;
 mod stage;
 mod story;
@@ -14,16 +15,19 @@ pub(crate) use story::Story;
 pub(crate) enum Chapter {
     /// A change of the params alters the next feed, and a rollback restores it.
     Params,
+    /// A planted preference is learned online and shows in the scores.
+    Learner,
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 1] = [Chapter::Params];
+pub(crate) const CHAPTERS: [Chapter; 2] = [Chapter::Params, Chapter::Learner];
 
 impl Chapter {
     /// The name on the command line.
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Chapter::Params => "params",
+            Chapter::Learner => "learner",
         }
     }
 
@@ -34,6 +38,7 @@ impl Chapter {
     async fn walk(self, story: &mut Story) -> anyhow::Result<()> {
         match self {
             Chapter::Params => params::walk(story).await,
+            Chapter::Learner => learner::walk(story).await,
         }
     }
 }

@@ -12,6 +12,7 @@ mod demo;
 mod durability;
 mod feeds;
 mod harness;
+mod learner;
 mod limits;
 mod load;
 mod pages;

@@ -104,6 +104,7 @@ fn write(shared: &Shared, included: Seq, items: Vec<SnapshotOp>) -> Result<u64, 
     let result = write_all(shared, included, items, &catalogue);
     if result.is_err() {
         shared.catalogue_dirty.lock().put_back(catalogue);
+        shared.learner.put_rows_back();
     }
     result
 }
@@ -136,6 +137,7 @@ fn write_all(
     written += store_rows(store, catalogue.rows(shared))?;
     written += store_rows(store, co_visit_rows(shared))?;
     written += store_rows(store, knn_rows(shared))?;
+    written += store_rows(store, shared.learner.take_rows())?;
     let regions = &shared.world.catalogue.words().regions;
     let names: Vec<String> = (0..regions.len())
         .filter_map(|word| regions.name(u32::try_from(word).ok()?))

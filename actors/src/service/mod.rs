@@ -4,6 +4,7 @@ mod catalogue;
 mod checkpoint;
 mod forget;
 mod graph;
+mod learner;
 mod linear;
 mod params;
 mod trends;
@@ -12,6 +13,7 @@ pub(crate) use catalogue::{CatalogueDirty, ReplayedItemPuts, apply_changes, load
 pub(crate) use checkpoint::{META_KEYS, checkpoint, load_collaborative, run_checkpoints, store_rows};
 pub(crate) use forget::forget_user;
 pub(crate) use graph::{dump as dump_graph, load as load_graph, run_graph_builds};
+pub(crate) use learner::{LearnerService, learn_rest, run_learner};
 pub(crate) use linear::run_linear_fits;
 pub(crate) use params::ParamsService;
 pub(crate) use trends::run_trends;

@@ -6,6 +6,7 @@ use std::sync::atomic::Ordering;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use swipeline_models::ids::{UserId, Word};
+use swipeline_models::learner::PendingOutcomes;
 use swipeline_models::params::Params;
 use swipeline_models::pipeline::Scratch;
 use swipeline_models::recall::Pool;
@@ -35,6 +36,8 @@ pub(crate) struct SessionActor {
     pub(super) shared: SharedRef,
     pub(super) state: SessionState,
     pub(super) pool: Pool,
+    /// What was served and has not become anything yet; not stored.
+    pub(super) pending: PendingOutcomes,
     pub(super) sockets: Sockets,
     pub(super) settings: SessionSettings,
     pub(super) rate: RateBudget,
@@ -63,6 +66,7 @@ impl SessionActor {
             shared,
             state,
             pool: Pool::default(),
+            pending: PendingOutcomes::default(),
             sockets: Sockets::default(),
             settings: SessionSettings::default(),
             rate: RateBudget::default(),
@@ -164,6 +168,7 @@ impl Handler<Forget> for SessionActor {
         }
         self.sockets.close_all(&CloseReason::UserDeleted);
         self.state = SessionState::new(self.state.user.clone());
+        self.pending = PendingOutcomes::default();
         self.activity.is_dirty.store(false, Ordering::Release);
         self.shared.sessions.remove(&self.state.user, &context.address());
         context.stop();
@@ -195,6 +200,7 @@ impl Handler<Rest> for SessionActor {
         self.state.rest(clock::now(), &self.params());
         if clock::now().since(self.state.active_at) > pool_age_ms {
             self.pool = Pool::default();
+            self.finish_outcomes();
         } else {
             self.activity.holds_pool.store(true, Ordering::Relaxed);
         }
@@ -215,6 +221,7 @@ impl Handler<Passivate> for SessionActor {
             return;
         }
         self.activity.is_dirty.store(false, Ordering::Release);
+        self.finish_outcomes();
         metrics::counter!("swipeline_sessions_passivated_total").increment(1);
         self.shared.sessions.remove(&self.state.user, &context.address());
         context.stop();

@@ -172,6 +172,7 @@ impl SessionActor {
                 self.count_effects(event, &applied, served);
             }
         }
+        self.note_outcomes(&counted);
         self.mark_dirty(sequence);
         metrics::counter!("swipeline_events_total").increment(counted.len() as u64);
         Ok((ingested, counted.into_iter().map(|(event, _)| event).collect()))
@@ -229,6 +230,7 @@ impl SessionActor {
 
     /// Lets items count as shown. Returns how many were not before.
     pub(super) fn show(&mut self, items: &[ServedItem]) -> Result<usize, EngineError> {
+        items.iter().for_each(|item| self.pending.see(item.hash));
         let unseen: Vec<&ServedItem> = items
             .iter()
             .filter(|item| !self.state.exposure.contains(item.hash))

@@ -20,6 +20,7 @@ use swipeline_models::wire::{
 
 use super::actor::SessionActor;
 use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, RankItems, SocketId};
+use super::outcomes::rows_served;
 use super::served::slots_to_log;
 use crate::api::EngineError;
 use crate::clock;
@@ -319,8 +320,11 @@ impl SessionActor {
             let slate = run(world, &self.state, &mut self.pool, &query, scratch);
             let snapshot = Arc::clone(&world.catalogue.load());
             let slots = slots_to_log(&self.shared, &self.state.user, &slate, &snapshot, scratch);
-            (slate, snapshot, slots)
+            let rows = rows_served(&self.state, &params, &slate, &snapshot, query.now, scratch);
+            ((slate, snapshot, slots), rows)
         });
+        let (made, rows) = made;
+        self.await_outcomes(rows);
         PipelineMetrics::record(&made.0);
         made
     }

@@ -4,6 +4,7 @@ mod actor;
 mod events;
 mod feed;
 mod messages;
+mod outcomes;
 mod registry;
 mod replay;
 mod served;

@@ -19,7 +19,7 @@ const CURVATURE_MIN: f32 = 0.02;
 /// No outcome moves a number by more.
 const STEP_MAX: f32 = 0.25;
 const SCALE_BOUNDS: (f32, f32) = (-0.9, 2.0);
-const BIAS_MAX: f32 = 8.0;
+const BIAS_MAX: f32 = 10.0;
 
 /// One objective's.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

@@ -45,8 +45,6 @@ pub struct Applied {
     pub published: Arc<Published>,
     /// For whom.
     pub viewer: ViewerKeys,
-    /// The most that was added to log-odds.
-    pub max: f32,
     /// By what factor the fusion weight of each objective is to be multiplied, so that it counts as much as before.
     pub factors: ObjectiveRow,
 }
@@ -90,11 +88,8 @@ pub fn correct(
                 &viewer.slots(entry, features),
             );
             for lane in 0..LANES {
-                by[lane] += corrected[lane] * residual[lane];
+                by[lane] += corrected[lane] * residual[lane].max(-max).min(max);
             }
-        }
-        for step in &mut by {
-            *step = step.max(-max).min(max);
         }
         let now = moved(said, by);
         spread.add(&said, &now);
@@ -108,7 +103,6 @@ pub fn correct(
     Some(Applied {
         published: Arc::clone(published),
         viewer,
-        max,
         factors,
     })
 }

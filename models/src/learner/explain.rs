@@ -8,7 +8,7 @@ use super::sample::RankedBy;
 use super::slots::SlotKind;
 use crate::catalogue::Entry;
 use crate::features::schema::FEATURE_COUNT;
-use crate::rank::{OBJECTIVE_COUNT, Objective, ObjectiveRow};
+use crate::rank::{Objective, ObjectiveRow};
 use crate::recall::Channel;
 use crate::wire::{CorrectionDto, CorrectionTermDto};
 
@@ -27,7 +27,7 @@ pub fn explain_candidate(
     served: &ObjectiveRow,
 ) -> Vec<(Objective, CorrectionDto)> {
     let published = &applied.published;
-    let odds = log_odds(padded(ranked.predicted));
+    let (odds, served_odds) = (log_odds(padded(ranked.predicted)), log_odds(padded(served)));
     let terms = residual_terms(applied, entry, ranked);
     Objective::ALL
         .into_iter()
@@ -39,12 +39,11 @@ pub fn explain_candidate(
             if level == Level::Corrected {
                 named.extend(terms.iter().map(|(name, lanes)| (name.clone(), lanes[lane])));
             }
-            let sum: f32 = named.iter().map(|(_, value)| value).sum();
             let dto = CorrectionDto {
                 scored_by: level.name().into(),
                 model: ranked.predicted[lane],
                 served: served[lane],
-                correction: sum.clamp(-applied.max, applied.max),
+                correction: served_odds[lane] - odds[lane],
                 weight_factor: applied.factors[lane],
                 terms: largest(named),
             };
@@ -84,6 +83,7 @@ fn residual_terms(applied: &Applied, entry: &Entry, ranked: &RankedBy<'_>) -> Ve
             (input_name(input), folded.map(|weight| weight / scale * values[input]))
         })
         .collect();
+    terms.push((SlotKind::Position.name().to_owned(), published.reference));
     let slots = applied.viewer.slots(entry, ranked.features);
     for (kind, slot) in SlotKind::ROW.into_iter().zip(slots) {
         terms.push((cross_name(kind, entry), *published.pages.read(slot)));
@@ -103,5 +103,3 @@ fn cross_name(kind: SlotKind, entry: &Entry) -> String {
         SlotKind::TagOverlap | SlotKind::DeviceDuration | SlotKind::Position => kind.name().to_owned(),
     }
 }
-
-const _: () = assert!(OBJECTIVE_COUNT <= LANES);

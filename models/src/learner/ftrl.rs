@@ -93,6 +93,11 @@ impl Ftrl {
         changed
     }
 
+    /// Lets all pages be taken again.
+    pub(super) fn mark_all_changed(&mut self) {
+        self.changed.fill(true);
+    }
+
     /// The cells of a page.
     pub(super) fn page_cells(&self, page: usize) -> &[Cell] {
         &self.cells[page * PAGE_SLOTS..(page + 1) * PAGE_SLOTS]

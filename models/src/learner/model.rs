@@ -54,11 +54,7 @@ impl Learner {
             let said = model[objective].clamp(-LOG_ODDS_MAX, LOG_ODDS_MAX);
             let added = self.calibration.added(objective, said);
             let max = self.params.correction_max;
-            let by_level = [
-                said,
-                said + added.clamp(-max, max),
-                said + (added + residual[objective]).clamp(-max, max),
-            ];
+            let by_level = [said, said + added, said + added + residual[objective].clamp(-max, max)];
             self.guards[objective].observe(by_level.map(|log_odds| log_loss(log_odds, label)), &self.params);
             gradients[objective] = sigmoid(by_level[2]) - label;
             self.calibration.learn(objective, said, label);
@@ -78,17 +74,19 @@ impl Learner {
     }
 
     /// Another model serves: what was learned about the one before (its calibration, and that correcting it helps) is
-    /// forgotten, what was learned about viewers and items stays. Nothing happens when it is the same.
-    pub fn serve_model(&mut self, fingerprint: &str) {
+    /// forgotten, what was learned about viewers and items stays. Returns whether anything was forgotten.
+    pub fn serve_model(&mut self, fingerprint: &str) -> bool {
         if self.model == fingerprint {
-            return;
+            return false;
         }
-        if !self.model.is_empty() {
+        let is_another = !self.model.is_empty();
+        if is_another {
             self.calibration = Calibration::default();
             self.guards = Default::default();
             self.is_fresh = true;
         }
         self.model = fingerprint.to_owned();
+        is_another
     }
 
     /// A snapshot for requests, if anything has changed since the last one.

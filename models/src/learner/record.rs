@@ -70,6 +70,11 @@ impl Learner {
         changed.into_iter().map(record).collect()
     }
 
+    /// Lets the next [`Learner::take_pages`] take all of them.
+    pub fn mark_all_changed(&mut self) {
+        self.ftrl.mark_all_changed();
+    }
+
     /// Takes up a header. Pages are taken up after it.
     ///
     /// # Errors

@@ -66,6 +66,8 @@ pub struct Published {
     pub(super) bias: Lanes,
     /// What the neutral values of the inputs and the reference position add.
     pub(super) offset: Lanes,
+    /// What the reference position adds, contained in `offset`.
+    pub(super) reference: Lanes,
     /// Weights of raw feature values: the inputs' scale is folded in.
     pub(super) features: [Lanes; FEATURE_COUNT],
     pub(super) pre_rank: Lanes,
@@ -111,6 +113,7 @@ impl Published {
             scale,
             bias,
             offset,
+            reference: *pages.read(reference),
             features: std::array::from_fn(|column| folded[column]),
             pre_rank: folded[PRE_RANK],
             collaborative: folded[COLLABORATIVE],

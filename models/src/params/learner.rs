@@ -22,7 +22,7 @@ pub struct LearnerParams {
     pub l1: f32,
     /// Pulls weights towards 0.
     pub l2: f32,
-    /// The most that is added to or taken from an objective's log-odds.
+    /// The most that features and crosses add to or take from an objective's log-odds, its calibration aside.
     pub correction_max: f32,
     /// An objective is the model's alone until so many outcomes were seen.
     pub updates_min: u32,
@@ -44,7 +44,7 @@ impl Default for LearnerParams {
             beta: 1.0,
             l1: 0.0,
             l2: 1.0,
-            correction_max: 5.0,
+            correction_max: 3.0,
             updates_min: 500,
             window: 1_000,
             margin: 0.01,

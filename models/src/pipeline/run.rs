@@ -16,7 +16,7 @@ use crate::features::FeatureContext;
 use crate::ids::Row;
 use crate::params::Params;
 use crate::popularity::{BoardEntry, ScoredRow};
-use crate::rank::{ObjectiveRow, RankError, ScoredBy};
+use crate::rank::{RankError, ScoredBy};
 use crate::recall::{
     Admission, Channel, ChannelSet, Evidence, FilterCounts, Pool, RecallContext, evidence_place, fill_from_everywhere,
     newest_owed,
