@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Installs what the tests need (Debian packages and one npm package for the browser) and runs every test:
+# Installs what the tests need (Debian packages, one npm package for the browser, pyarrow in an environment of its own)
+# and runs every test:
 # unit, property, crash, black box, browser. Needs a Rust tool chain and Debian; asks for nothing.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -11,11 +12,21 @@ command -v cc >/dev/null || missing+=(build-essential)
 command -v chromium >/dev/null || missing+=(chromium)
 command -v node >/dev/null || missing+=(nodejs)
 command -v npm >/dev/null || missing+=(npm)
+python3 -c 'import venv, ensurepip' 2>/dev/null || missing+=(python3-venv)
 if [ "${#missing[@]}" -gt 0 ]; then
   echo "== installing ${missing[*]}"
   as_root apt-get update -qq
   as_root env DEBIAN_FRONTEND=noninteractive apt-get install -y -qq --no-install-recommends "${missing[@]}" >/dev/null
 fi
+
+# Another program than ours has to read the archive's files.
+python="${CARGO_TARGET_DIR:-$PWD/target}/pyarrow/bin/python"
+if ! "$python" -c 'import pyarrow' 2>/dev/null; then
+  echo "== installing pyarrow"
+  python3 -m venv "${python%/bin/python}"
+  "$python" -m pip install --quiet --disable-pip-version-check pyarrow
+fi
+export SWIPELINE_TEST_PYTHON="$python"
 
 echo "== unit, property, crash and black-box tests"
 cargo test --workspace --locked

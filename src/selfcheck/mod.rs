@@ -3,6 +3,7 @@
 //! Owns: which chapters there are. Each chapter lives in its own file, starts a server process of its own on a scratch
 //! data directory, and speaks to it from outside as an app would. Must not look inside the server.
 
+mod archive;
 mod learner;
 mod params;
 mod stage;
@@ -17,10 +18,12 @@ pub(crate) enum Chapter {
     Params,
     /// A planted preference is learned online and shows in the scores.
     Learner,
+    /// The archive's rows are the accepted events; a forgotten user is in none of the places.
+    Archive,
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 2] = [Chapter::Params, Chapter::Learner];
+pub(crate) const CHAPTERS: [Chapter; 3] = [Chapter::Params, Chapter::Learner, Chapter::Archive];
 
 impl Chapter {
     /// The name on the command line.
@@ -28,6 +31,7 @@ impl Chapter {
         match self {
             Chapter::Params => "params",
             Chapter::Learner => "learner",
+            Chapter::Archive => "archive",
         }
     }
 
@@ -39,6 +43,7 @@ impl Chapter {
         match self {
             Chapter::Params => params::walk(story).await,
             Chapter::Learner => learner::walk(story).await,
+            Chapter::Archive => archive::walk(story).await,
         }
     }
 }

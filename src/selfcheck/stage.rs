@@ -1,6 +1,7 @@
 //! A server process of its own for a chapter, and how an app speaks to it.
 
 use std::io::{BufRead, BufReader};
+use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
@@ -23,7 +24,7 @@ pub(crate) struct Stage {
     admin: String,
     http: Client,
     /// Deleted with the server.
-    _folder: TempDir,
+    folder: TempDir,
 }
 
 impl Stage {
@@ -54,10 +55,15 @@ impl Stage {
             public,
             admin,
             http: Client::new(),
-            _folder: folder,
+            folder,
         };
         stage.wait_until_ready().await?;
         Ok(stage)
+    }
+
+    /// The server's data directory.
+    pub(crate) fn data_dir(&self) -> PathBuf {
+        self.folder.path().join("data")
     }
 
     async fn wait_until_ready(&self) -> anyhow::Result<()> {

@@ -2,6 +2,7 @@
 //! speak to it as an app, an operator or an attacker would. Nothing sleeps: every wait is for a condition, with an end.
 
 mod admin;
+mod archive;
 mod auth;
 mod bad_frames;
 mod bad_input;

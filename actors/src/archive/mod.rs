@@ -252,3 +252,6 @@ impl Thread {
 fn now_ms() -> i64 {
     clock::now().0
 }
+
+#[cfg(test)]
+mod tests;
