@@ -24,6 +24,8 @@ pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
     load_collaborative(shared).map_err(unreadable)?;
     let loaded = started.elapsed();
     let (records, sessions) = replay(shared)?;
+    // The order in which items came back is not the order in which they were put.
+    shared.world.catalogue.enrich_all();
     load_graph(shared);
     publish_stored(shared).map_err(unreadable)?;
     shared.items.refresh_trending(&shared.world);

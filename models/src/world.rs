@@ -59,4 +59,10 @@ impl World {
             learner: LearnerSlot::default(),
         })
     }
+
+    /// Puts params into force.
+    pub fn set_params(&self, params: Arc<Params>) {
+        self.catalogue.set_enrichment(&params.enrichment);
+        self.params.store(params);
+    }
 }

@@ -108,6 +108,7 @@ fn describe_item(item: &ItemDto, similar: &ScoredItemsReply) -> String {
     add_text(&mut fields, "author_id", item.author_id.as_deref());
     add_list(&mut fields, "categories", item.categories.as_deref());
     add_list(&mut fields, "tags", item.tags.as_deref());
+    add_list(&mut fields, "inferred tags", item.inferred_tags.as_deref());
     add_text(
         &mut fields,
         "duration_ms",

@@ -121,7 +121,7 @@ pub(crate) async fn put_item(
 /// One item
 #[utoipa::path(get, path = "/v1/items/{id}", tag = "items", params(("id" = String, Path, description = "Item id")),
     responses(
-        (status = 200, description = "The item as it was given", body = ItemDto),
+        (status = 200, description = "The item as it was given, and the tags that were inferred from its text", body = ItemDto),
         (status = 404, description = "Unknown", body = ProblemDto, content_type = "application/problem+json"),
         (status = 422, description = "Not an id", body = ProblemDto, content_type = "application/problem+json"),
     ))]
@@ -131,11 +131,11 @@ pub(crate) async fn get_item(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = item_id(&path)?;
-    let item = state
-        .engine()?
-        .item(id.as_str())
-        .ok_or_else(|| no_such_item(id.as_str()))?;
-    reply(&request, &ItemDto::from(item.as_ref()))
+    let engine = state.engine()?;
+    let item = engine.item(id.as_str()).ok_or_else(|| no_such_item(id.as_str()))?;
+    let mut dto = ItemDto::from(item.as_ref());
+    dto.inferred_tags = Some(engine.inferred_tags(id.as_str())).filter(|tags| !tags.is_empty());
+    reply(&request, &dto)
 }
 
 /// Delete an item

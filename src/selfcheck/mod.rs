@@ -4,6 +4,7 @@
 //! data directory, and speaks to it from outside as an app would. Must not look inside the server.
 
 mod archive;
+mod enrichment;
 mod learner;
 mod params;
 mod stage;
@@ -20,10 +21,12 @@ pub(crate) enum Chapter {
     Learner,
     /// The archive's rows are the accepted events; a forgotten user is in none of the places.
     Archive,
+    /// An item without tags gets them from its words.
+    Enrichment,
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 3] = [Chapter::Params, Chapter::Learner, Chapter::Archive];
+pub(crate) const CHAPTERS: [Chapter; 4] = [Chapter::Params, Chapter::Learner, Chapter::Archive, Chapter::Enrichment];
 
 impl Chapter {
     /// The name on the command line.
@@ -32,6 +35,7 @@ impl Chapter {
             Chapter::Params => "params",
             Chapter::Learner => "learner",
             Chapter::Archive => "archive",
+            Chapter::Enrichment => "enrichment",
         }
     }
 
@@ -44,6 +48,7 @@ impl Chapter {
             Chapter::Params => params::walk(story).await,
             Chapter::Learner => learner::walk(story).await,
             Chapter::Archive => archive::walk(story).await,
+            Chapter::Enrichment => enrichment::walk(story).await,
         }
     }
 }

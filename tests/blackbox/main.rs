@@ -11,6 +11,7 @@ mod command_line;
 mod config;
 mod demo;
 mod durability;
+mod enrichment;
 mod feeds;
 mod harness;
 mod learner;

@@ -21,5 +21,8 @@ fn an_unknown_chapter_is_wrong_usage() {
         .output()
         .expect("the binary runs");
     assert_eq!(told.status.code(), Some(2));
-    assert!(String::from_utf8_lossy(&told.stderr).contains("unknown chapter `epilogue`; there are params, archive"));
+    assert!(
+        String::from_utf8_lossy(&told.stderr)
+            .contains("unknown chapter `epilogue`; there are params, archive, enrichment")
+    );
 }

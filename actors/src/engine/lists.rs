@@ -3,6 +3,15 @@
 use super::*;
 
 impl Engine {
+    /// The tags that were inferred from an item's text, because its owner gave it few.
+    #[must_use]
+    pub fn inferred_tags(&self, id: &str) -> Vec<String> {
+        let catalogue = &self.shared.world.catalogue;
+        let snapshot = catalogue.load();
+        let entry = catalogue.row(id).and_then(|row| snapshot.entry(row));
+        entry.map_or_else(Vec::new, |entry| entry.inferred_names(catalogue.words()))
+    }
+
     /// The items most like an item: by co-engagement first, by embedding behind. `None` for an unknown item.
     #[must_use]
     pub fn similar(&self, id: &str, n: usize) -> Option<ScoredItemsReply> {

@@ -79,7 +79,7 @@ impl ParamsService {
             }
         }
         if let Some(newest) = history.back() {
-            shared.world.params.store(newest.params.clone());
+            shared.world.set_params(newest.params.clone());
             self.current.store(newest.clone());
         }
         // The built-in version 1 stands first unless the stored history has its own.
@@ -164,7 +164,7 @@ impl ParamsService {
                 "the params could not be stored: {error}"
             )));
         }
-        shared.world.params.store(params);
+        shared.world.set_params(params);
         self.current.store(document.clone());
         tracing::info!(version, changed_by, "params changed");
         Ok(document)

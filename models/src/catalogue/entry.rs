@@ -29,8 +29,10 @@ pub struct Entry {
     pub category_key: u64,
     /// Its categories, the leading one first.
     pub categories: SmallVec<[Word; 2]>,
-    /// Its tags.
+    /// Its tags: those of its owner, then the inferred ones.
     pub tags: SmallVec<[Word; 6]>,
+    /// How many of the tags, the last ones, were inferred from its text.
+    pub inferred: u8,
     /// The regions it is limited to; everywhere when empty.
     pub regions: SmallVec<[Word; 2]>,
     /// When it was made.
@@ -65,6 +67,7 @@ impl Entry {
             category_key: item.categories.first().map_or(0, |category| name_key(category)),
             categories: categories.into(),
             tags: tags.into(),
+            inferred: 0,
             regions: regions.into(),
             created_at: item.created_at,
             duration_ms: item.duration_ms.unwrap_or(0),

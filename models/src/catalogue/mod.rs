@@ -5,6 +5,7 @@
 //! `now` inside the items and write down what [`Catalogue::apply`] tells them.
 
 mod content;
+mod enrich;
 mod entry;
 mod postings;
 mod snapshot;
@@ -27,6 +28,7 @@ use parking_lot::Mutex;
 use crate::ids::{ItemId, Row};
 use crate::index::{GraphBuild, HnswError, HnswIndex, IndexParams, VectorError};
 use crate::item::Item;
+use crate::params::EnrichmentParams;
 use crate::wire::FieldError;
 use writer::Writer;
 
@@ -55,6 +57,7 @@ pub struct Catalogue {
     by_author: Postings,
     current: ArcSwap<CatalogueSnapshot>,
     writer: Mutex<Writer>,
+    enrichment: ArcSwap<EnrichmentParams>,
 }
 
 impl std::fmt::Debug for Catalogue {
@@ -82,6 +85,7 @@ impl Catalogue {
             by_author: Postings::default(),
             current: ArcSwap::from_pointee(writer.snapshot()),
             writer: Mutex::new(writer),
+            enrichment: ArcSwap::default(),
         })
     }
 
@@ -166,6 +170,18 @@ impl Catalogue {
             Ok(results) => results,
             Err(never) => match never {},
         }
+    }
+
+    /// Sets which items get inferred tags from now on.
+    pub fn set_enrichment(&self, params: &EnrichmentParams) {
+        self.enrichment.store(Arc::new(params.clone()));
+    }
+
+    /// Infers the tags of all items anew: after a load, when the model knows the whole catalogue.
+    pub fn enrich_all(&self) {
+        let mut writer = self.writer.lock();
+        writer.enrich_all(self);
+        self.current.store(Arc::new(writer.snapshot()));
     }
 
     /// The building of a graph that is due, because the catalogue has outgrown the exact scan or the graph is full of

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::enrich::Enricher;
 use super::snapshot::{CHUNK_ROWS, CatalogueSnapshot, Chunk, LATEST_LIST_MAX, RECENT_UPSERTS_MAX};
 use super::{Catalogue, Entry, content_vector};
 use crate::ids::{ItemId, Row, Word};
@@ -66,6 +67,7 @@ pub(super) struct Writer {
     dimension_is_fixed: bool,
     newest: Newest,
     newest_by_category: FxHashMap<Word, Newest>,
+    enricher: Enricher,
 }
 
 impl Writer {
@@ -92,6 +94,7 @@ impl Writer {
             dimension_is_fixed,
             newest: Newest::new(),
             newest_by_category: FxHashMap::default(),
+            enricher: Enricher::default(),
         })
     }
 
@@ -163,6 +166,7 @@ impl Writer {
         for change in changed {
             match change {
                 Changed::Upserted { row, entry, .. } => {
+                    self.learn(*row, Some(entry));
                     self.replace(catalogue, *row, Some(entry), &mut categories);
                     vectors.push(VectorChange::Upsert {
                         row: *row,
@@ -170,6 +174,7 @@ impl Writer {
                     });
                 }
                 Changed::Deleted { row: Some(row), id } => {
+                    self.learn(*row, None);
                     self.replace(catalogue, *row, None, &mut categories);
                     vectors.push(VectorChange::Remove { row: *row });
                     catalogue.rows.remove(id);
@@ -177,6 +182,13 @@ impl Writer {
                 Changed::Deleted { row: None, .. } => {}
             }
         }
+        // Only now, when the model has learned from the whole batch.
+        let mut asked = self.enricher.retries();
+        asked.extend(changed.iter().filter_map(|change| match change {
+            Changed::Upserted { row, .. } => Some(*row),
+            Changed::Deleted { .. } => None,
+        }));
+        self.enrich(catalogue, &asked, &mut categories);
         let update = self.vectors.apply(vectors);
         debug_assert!(
             update.rejected.is_empty(),
@@ -184,6 +196,38 @@ impl Writer {
         );
         self.publish_index(update.index);
         self.publish_recent(changed);
+        self.publish_latest(&categories);
+    }
+
+    fn learn(&mut self, row: Row, after: Option<&Arc<Entry>>) {
+        let before = self.snapshot.entry(row).cloned();
+        self.enricher.learn(before.as_deref(), after.map(AsRef::as_ref));
+    }
+
+    /// Gives rows the tags that their texts speak for; those that get none wait for the model to know more.
+    fn enrich(&mut self, catalogue: &Catalogue, rows: &[Row], categories: &mut FxHashSet<Word>) {
+        let params = catalogue.enrichment.load_full();
+        for row in rows {
+            let Some(entry) = self.snapshot.entry(*row).cloned() else {
+                continue;
+            };
+            if !Enricher::may_enrich(&entry, &params) {
+                continue;
+            }
+            if let Some(enriched) = self.enricher.enriched(&entry, &params) {
+                self.replace(catalogue, *row, Some(&enriched), categories);
+            } else if entry.inferred_tags().is_empty() {
+                self.enricher.wait(*row);
+            }
+        }
+    }
+
+    /// See [`Catalogue::enrich_all`].
+    pub(super) fn enrich_all(&mut self, catalogue: &Catalogue) {
+        let mut categories = FxHashSet::default();
+        let rows: Vec<Row> = self.snapshot.iter().map(|(row, _)| row).collect();
+        self.enrich(catalogue, &rows, &mut categories);
+        self.snapshot.version += 1;
         self.publish_latest(&categories);
     }
 

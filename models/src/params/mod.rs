@@ -7,6 +7,7 @@ mod channels;
 mod check;
 mod cold_start;
 mod collaborative;
+mod enrichment;
 mod exposure;
 mod feed;
 mod fusion;
@@ -23,6 +24,7 @@ pub use channels::ChannelParams;
 pub use check::{merge_patch, parse};
 pub use cold_start::ColdStartParams;
 pub use collaborative::CollaborativeParams;
+pub use enrichment::EnrichmentParams;
 pub use exposure::ExposureParams;
 pub use feed::FeedParams;
 pub use fusion::FusionParams;
@@ -64,6 +66,8 @@ pub struct Params {
     pub collaborative: CollaborativeParams,
     /// Sizes of feeds and limits of sessions.
     pub feed: FeedParams,
+    /// Tags that are inferred from texts.
+    pub enrichment: EnrichmentParams,
     /// What is kept of what has happened, for how long.
     pub archive: ArchiveParams,
     /// Which behaviour earns which label.
@@ -87,6 +91,7 @@ impl Default for Params {
             popularity: PopularityParams::default(),
             collaborative: CollaborativeParams::default(),
             feed: FeedParams::default(),
+            enrichment: EnrichmentParams::default(),
             archive: ArchiveParams::default(),
             patterns: patterns::patterns_default(),
             windows: WindowParams::default(),
@@ -110,6 +115,7 @@ impl Params {
         popularity::validate(&self.popularity, &mut checks);
         collaborative::validate(&self.collaborative, &mut checks);
         feed::validate(&self.feed, &mut checks);
+        enrichment::validate(&self.enrichment, &mut checks);
         archive::validate(&self.archive, &mut checks);
         patterns::validate(&self.patterns, &mut checks);
         windows::validate(&self.windows, &mut checks);

@@ -40,6 +40,9 @@ pub struct ItemDto {
     /// The owner's embedding; built from the content when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<f32>>,
+    /// Tags that were inferred from its title and description, because its owner gave it few; ignored in requests.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inferred_tags: Option<Vec<String>>,
     /// Whether it must not be shown.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<bool>,
@@ -141,6 +144,7 @@ impl ItemDto {
             created_at: Some(item.created_at.0),
             regions: some(&item.regions),
             embedding: None,
+            inferred_tags: None,
             hidden: item.hidden.then_some(true),
             attributes: (!item.attributes.is_empty()).then(|| item.attributes.clone()),
         }
