@@ -15,7 +15,7 @@ use crate::{rest, ws};
     ),
     paths(
         rest::paths::upsert_items, rest::paths::put_item, rest::paths::get_item, rest::paths::delete_item,
-        rest::paths::put_user, rest::paths::get_user, rest::paths::delete_user,
+        rest::paths::put_users, rest::paths::put_user, rest::paths::get_user, rest::paths::delete_user,
         rest::paths::get_feed, rest::paths::rank_items, rest::paths::post_events,
         rest::paths::get_similar, rest::paths::get_popular, rest::paths::get_latest,
         rest::paths::get_stats, rest::paths::livez, rest::paths::readyz, rest::paths::openapi,

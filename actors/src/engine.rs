@@ -12,10 +12,9 @@ use swipeline_models::ids::{ItemId, UserId};
 use swipeline_models::index::IndexParams;
 use swipeline_models::item::Item;
 use swipeline_models::popularity::PopularWindow;
-use swipeline_models::user::User;
 use swipeline_models::wire::{
     ClientMessage, FeedDto, FieldError, Hello, ItemDto, MessageId, RankReply, ScoredItemDto, ScoredItemsReply,
-    StatsReply, UserProfileDto,
+    StatsReply,
 };
 use swipeline_models::world::World;
 use swipeline_storage::{Durability, Storage, StorageOptions, Tree};
@@ -41,6 +40,7 @@ mod lists;
 mod model;
 #[cfg(test)]
 mod rest_tests;
+mod users;
 
 /// How often idle sessions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -194,28 +194,6 @@ impl Engine {
     #[must_use]
     pub fn item(&self, id: &str) -> Option<Arc<Item>> {
         self.shared.world.catalogue.item(id)
-    }
-
-    /// Takes what the outside says about a user. Durable when it returns.
-    ///
-    /// # Errors
-    /// `Overloaded`, `JournalFailed` or `Unavailable`.
-    pub async fn put_user(&self, user: User) -> Result<(), EngineError> {
-        let id = user.id.clone();
-        let sequence = self
-            .shared
-            .sessions
-            .ask(&self.shared, &id, || Describe { user: user.clone() })
-            .await??;
-        self.wait_durable(sequence).await
-    }
-
-    /// The profile; `None` for a user nobody has heard of.
-    ///
-    /// # Errors
-    /// `Overloaded` or `Unavailable`.
-    pub async fn profile(&self, user: &UserId) -> Result<Option<UserProfileDto>, EngineError> {
-        self.shared.sessions.ask(&self.shared, user, || GetProfile).await
     }
 
     /// Forgets everything about the user, on disk too. Returns whether there was anything.

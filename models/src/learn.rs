@@ -27,8 +27,8 @@ pub fn learn_event(
     let mut before: Vec<RecentAction> = Vec::new();
     state.recent_positive(params.collaborative.pair_window as usize, &mut before);
     let is_new = !state.exposure.contains(entry.hash);
-    let applied = state.apply(event, row, entry, snapshot.vector(row), params);
-    state.behave(event, row, entry, params, world.catalogue.words());
+    let mut applied = state.apply(event, row, entry, snapshot.vector(row), params);
+    state.observe(event, row, entry, params, world.catalogue.words(), &mut applied);
     if applied.weight > 0.0 {
         let actions = before.iter().rev().filter(|action| action.row != row);
         let recent: Vec<RecentItem> = actions.map(RecentItem::from).collect();

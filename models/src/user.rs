@@ -28,6 +28,10 @@ pub struct User {
     pub registered_at: Option<TimestampMs>,
     /// The authors that the viewer follows.
     pub follows: Vec<AuthorId>,
+    /// What the viewer has cared for in the long run, by tag (or category), with a weight.
+    pub long_term_tags: BTreeMap<String, f32>,
+    /// The hours of the day (UTC) at which the viewer is mostly there.
+    pub active_hours: Vec<u8>,
     /// Whatever else is known.
     pub attributes: BTreeMap<String, ContextValue>,
 }

@@ -1,5 +1,6 @@
 //! `swipeline inspect`: asks a running server what it knows about a user or an item.
 
+use std::collections::BTreeMap;
 use std::process::ExitCode;
 
 use comfy_table::Table;
@@ -71,6 +72,8 @@ fn describe_user(profile: &UserProfileDto) -> String {
         device,
         registered_at,
         follows,
+        long_term_tags,
+        active_hours,
         attributes,
     } = &profile.user;
     let mut fields = table(&["field", "value"]);
@@ -80,6 +83,13 @@ fn describe_user(profile: &UserProfileDto) -> String {
     add_text(&mut fields, "device", device.as_deref());
     add_text(&mut fields, "registered_at", registered_at.map(time_of).as_deref());
     add_list(&mut fields, "follows", follows.as_deref());
+    let weighted = |tags: &BTreeMap<String, f32>| tags.iter().map(|(tag, weight)| format!("{tag} {weight}")).collect();
+    let long_term: Option<Vec<String>> = long_term_tags.as_ref().map(weighted);
+    add_list(&mut fields, "long_term_tags", long_term.as_deref());
+    let hours: Option<Vec<String>> = active_hours
+        .as_ref()
+        .map(|hours| hours.iter().map(u8::to_string).collect());
+    add_list(&mut fields, "active_hours", hours.as_deref());
     add_attributes(&mut fields, attributes.as_ref());
     add_list(&mut fields, "labels", Some(&profile.labels));
     add_list(&mut fields, "recent", Some(&shortened(&profile.recent)));

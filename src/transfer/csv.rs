@@ -28,7 +28,16 @@ pub(super) const ITEM_COLUMNS: &[&str] = &[
     "hidden",
 ];
 /// Those of a user.
-pub(super) const USER_COLUMNS: &[&str] = &["id", "tags", "region", "device", "registered_at", "follows"];
+pub(super) const USER_COLUMNS: &[&str] = &[
+    "id",
+    "tags",
+    "region",
+    "device",
+    "registered_at",
+    "follows",
+    "long_term_tags",
+    "active_hours",
+];
 /// Those of an event.
 pub(super) const EVENT_COLUMNS: &[&str] = &[
     "event_id",
@@ -140,6 +149,8 @@ fn set_user(user: &mut UserDto, column: &str, cell: &str) -> Result<(), Problem>
         "device" => user.device = Some(cell.to_owned()),
         "registered_at" => user.registered_at = Some(time(cell)?),
         "follows" => user.follows = Some(list(cell)),
+        "long_term_tags" => user.long_term_tags = Some(weights(cell)?),
+        "active_hours" => user.active_hours = Some(hours(cell)?),
         _ => set_value(&mut user.attributes, column, cell),
     }
     Ok(())
@@ -185,6 +196,32 @@ fn list(cell: &str) -> Vec<String> {
         .map(str::trim)
         .filter(|element| !element.is_empty())
         .map(str::to_owned)
+        .collect()
+}
+
+/// `cats:1.5|dogs`: tags with weights, 1 where none is given.
+fn weights(cell: &str) -> Result<BTreeMap<String, f32>, Problem> {
+    let weight = |element: String| match element.rsplit_once(':') {
+        Some((tag, weight)) => {
+            let not_a_weight = || Problem::new("not_a_weight", format!("{weight:?} is not a number"));
+            Ok((
+                tag.trim().to_owned(),
+                weight.trim().parse().map_err(|_| not_a_weight())?,
+            ))
+        }
+        None => Ok((element, 1.0)),
+    };
+    list(cell).into_iter().map(weight).collect()
+}
+
+/// `7|8|21`: hours of the day.
+fn hours(cell: &str) -> Result<Vec<u8>, Problem> {
+    list(cell)
+        .iter()
+        .map(|element| {
+            let hour = integer(element)?;
+            u8::try_from(hour).map_err(|_| Problem::new("not_an_hour", format!("{hour} is not an hour of the day")))
+        })
         .collect()
 }
 

@@ -4,26 +4,22 @@
 
 use std::time::Duration;
 
-use futures_util::{StreamExt, TryStreamExt, stream};
 use reqwest::Method;
 use serde::Serialize;
 use swipeline_actors::{Engine, EngineError};
 use swipeline_models::event::Event;
 use swipeline_models::item::Item;
 use swipeline_models::user::User;
-use swipeline_models::wire::{EventDto, EventsReply, FieldError, ItemDto, ItemsReply, Rejection, UserDto};
+use swipeline_models::wire::{EventDto, EventsReply, ItemDto, ItemsReply, Rejection, UserDto};
 
 use super::Record;
 use super::rest::{RestError, RestServer};
 
-/// How many users are written at a time: they have no call for many, and each waits for a group commit.
-const USERS_IN_FLIGHT: usize = 64;
 /// The size from which a body is sent; a server takes 8 MiB.
 const BODY_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// How often an overloaded engine is asked again.
 const RETRIES_MAX: u32 = 600;
 const NDJSON: &str = "application/x-ndjson";
-const JSON: &str = "application/json";
 
 /// Where imported rows go.
 pub(crate) enum Sink {
@@ -116,14 +112,7 @@ async fn write_to_engine(engine: &Engine, batch: Kinds) -> Result<Written, SinkE
     }
     if !batch.users.is_empty() {
         written.taken = batch.users.len() as u64;
-        let users = stream::iter(batch.users).map(|user| patiently(user, |user| engine.put_user(user)));
-        let outcomes: Vec<Result<(), EngineError>> = users.buffered(USERS_IN_FLIGHT).collect().await;
-        for (index, outcome) in outcomes.into_iter().enumerate() {
-            if let Some(error) = field_error(outcome)? {
-                written.rejected.push(Rejection::from_field(index, &error));
-            }
-        }
-        written.taken -= written.rejected.len() as u64;
+        patiently(batch.users.as_slice(), |users| engine.put_users(users)).await?;
     }
     if !batch.events.is_empty() {
         let reply = patiently(batch.events, |events| engine.ingest(events)).await?;
@@ -132,15 +121,6 @@ async fn write_to_engine(engine: &Engine, batch: Kinds) -> Result<Written, SinkE
         written.rejected = reply.rejected;
     }
     Ok(written)
-}
-
-/// What a user breaks is the user's reject; everything else ends the import.
-fn field_error(outcome: Result<(), EngineError>) -> Result<Option<FieldError>, EngineError> {
-    match outcome {
-        Ok(()) => Ok(None),
-        Err(EngineError::Invalid(error)) => Ok(Some(error)),
-        Err(error) => Err(error),
-    }
 }
 
 /// Calls again as long as the engine is overloaded.
@@ -174,20 +154,13 @@ async fn write_to_server(server: &RestServer, batch: Kinds) -> Result<Written, S
         written.duplicates += reply.duplicates as u64;
         written.rejected.extend(moved(reply.rejected, body.first));
     }
-    let puts = stream::iter(&batch.users).map(|user| put_user(server, user));
-    written.taken += puts
-        .buffered(USERS_IN_FLIGHT)
-        .try_fold(0, |count, ()| async move { Ok(count + 1) })
-        .await?;
+    let users: Vec<UserDto> = batch.users.iter().map(UserDto::from).collect();
+    for body in bodies(&users)? {
+        let reply: ItemsReply = server.send(Method::POST, &["v1", "users"], NDJSON, body.bytes).await?;
+        written.taken += reply.upserted as u64;
+        written.rejected.extend(moved(reply.rejected, body.first));
+    }
     Ok(written)
-}
-
-async fn put_user(server: &RestServer, user: &User) -> Result<(), SinkError> {
-    let body = serde_json::to_vec(&UserDto::from(user))?;
-    let _: serde::de::IgnoredAny = server
-        .send(Method::PUT, &["v1", "users", user.id.as_str()], JSON, body)
-        .await?;
-    Ok(())
 }
 
 /// One call's body and the place of its first row in the batch.

@@ -10,7 +10,7 @@ use swipeline_models::learner::PendingOutcomes;
 use swipeline_models::params::Params;
 use swipeline_models::pipeline::Scratch;
 use swipeline_models::recall::Pool;
-use swipeline_models::session::{RateBudget, SessionState, profile_of};
+use swipeline_models::session::{RateBudget, SessionState, features_of, profile_of};
 use swipeline_models::wire::{UserDto, UserProfileDto};
 
 use super::messages::*;
@@ -132,12 +132,21 @@ impl Drop for SessionActor {
 impl Handler<GetProfile> for SessionActor {
     type Result = Option<UserProfileDto>;
 
-    fn handle(&mut self, _ask: GetProfile, _context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, ask: GetProfile, _context: &mut Self::Context) -> Self::Result {
+        if !self.state.is_known() {
+            return None;
+        }
+        let now = clock::now();
         let catalogue = self.shared.world.catalogue.load();
         let words = self.shared.world.catalogue.words();
-        self.state
-            .is_known()
-            .then(|| profile_of(&self.state, &catalogue, words, clock::now()))
+        let mut profile = profile_of(&self.state, &catalogue, words, now);
+        if ask.features {
+            let row = ask.item.and_then(|item| self.shared.world.catalogue.row(item.as_str()));
+            let entry = row.and_then(|row| catalogue.entry(row));
+            let entry = entry.map(|entry| &**entry);
+            profile.features = Some(features_of(&self.state, entry, &self.params(), words, now));
+        }
+        Some(profile)
     }
 }
 

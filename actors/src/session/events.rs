@@ -8,6 +8,7 @@ use swipeline_models::ids::{EventId, Row};
 use swipeline_models::learn::learn_event;
 use swipeline_models::params::Params;
 use swipeline_models::session::{Applied, ServedItem, SessionState};
+use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::{CauseDto, ClientMessage, EventDto, FieldError, MessageId, Rejection, ServerMessage};
 
 use super::actor::SessionActor;
@@ -250,7 +251,7 @@ impl SessionActor {
             .0;
         let params = self.params();
         for item in &unseen {
-            count_shown(&mut self.state, item.hash, &params);
+            count_shown(&self.shared, &mut self.state, (item.row, item.hash), at, &params);
             self.shared
                 .effects
                 .record(Signal::Impression, 0, true, item.channels, at);
@@ -272,9 +273,19 @@ impl SessionActor {
 }
 
 /// One item more that the viewer was shown.
-pub(super) fn count_shown(state: &mut SessionState, hash: u64, params: &Params) {
-    if state.show(hash, params) {
-        state.counts[Signal::Impression as usize] += 1;
+pub(super) fn count_shown(
+    shared: &SharedRef,
+    state: &mut SessionState,
+    (row, hash): (Row, u64),
+    at: TimestampMs,
+    params: &Params,
+) {
+    if !state.show(hash, params) {
+        return;
+    }
+    state.counts[Signal::Impression as usize] += 1;
+    if let Some(entry) = shared.world.catalogue.load().entry(row) {
+        state.count_in_windows(Signal::Impression, entry, at, params);
     }
 }
 
@@ -289,6 +300,12 @@ fn count_event(
     sequence: u64,
 ) -> Option<Applied> {
     let applied = learn_event(&shared.world, params, state, event, row)?;
+    if applied.is_late {
+        metrics::counter!("swipeline_late_events_total").increment(1);
+    }
+    if applied.labels_earned > 0 {
+        metrics::counter!("swipeline_labels_earned_total").increment(applied.labels_earned as u64);
+    }
     let region = state.region;
     let watch_ms = event.watch_ms.unwrap_or(0);
     shared.items.record(

@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use actix::Message;
 use swipeline_models::event::Event;
+use swipeline_models::ids::ItemId;
 use swipeline_models::user::User;
 use swipeline_models::wire::{ClientMessage, FeedDto, Hello, MessageId, RankReply, Rejection, UserProfileDto};
 
@@ -74,7 +75,12 @@ pub(crate) struct RankItems {
 /// The learned profile; `None` when nothing is known.
 #[derive(Message)]
 #[rtype(result = "Option<UserProfileDto>")]
-pub(crate) struct GetProfile;
+pub(crate) struct GetProfile {
+    /// Whether the features are wanted.
+    pub(crate) features: bool,
+    /// Together with which item.
+    pub(crate) item: Option<ItemId>,
+}
 
 /// What the outside says about the user. The reply is the journal number to wait for.
 #[derive(Message)]

@@ -72,7 +72,7 @@ impl ReplayedSessions {
         let region = state.region;
         for (row, hash) in shown {
             if sequence > state.journal_sequence {
-                count_shown(state, *hash, &params);
+                count_shown(shared, state, (*row, *hash), at, &params);
             }
             let signal = Signal::Impression;
             items.record(

@@ -41,6 +41,13 @@ impl WordWeights {
         self.weights.extend(affinities.iter());
     }
 
+    /// Adds what is known otherwise.
+    pub fn add(&mut self, words: impl Iterator<Item = (Word, f32)>) {
+        for (word, weight) in words {
+            *self.weights.entry(word).or_default() += weight;
+        }
+    }
+
     /// The weight of several words together, squashed to -1..1.
     #[must_use]
     pub fn of(&self, words: &[Word]) -> f32 {

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::DriftParams;
 use super::check::Checks;
 use crate::event::Signal;
 use crate::time::{DAY_MS, HOUR_MS};
@@ -66,6 +67,17 @@ impl SignalWeights {
     }
 }
 
+/// Where the weights of short- and long-term interest come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InterestFusion {
+    /// `short_weight` and `long_weight`.
+    #[default]
+    Fixed,
+    /// Learned for each viewer from what was wanted, beginning with those.
+    Learned,
+}
+
 /// How signals become interest.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -80,8 +92,18 @@ pub struct InterestParams {
     pub short_weight: f32,
     /// Share of the long-term interest in the blended taste.
     pub long_weight: f32,
+    /// Where the two weights come from.
+    pub fusion: InterestFusion,
+    /// The step of the learned weights.
+    pub fusion_rate: f32,
+    /// How much a stray signal may tilt an established taste.
+    pub drift: DriftParams,
     /// A view of less than this share of the item counts against it, of more counts for it.
     pub view_neutral_ratio: f32,
+    /// What a long-term tag from outside weighs, beside 1 for a like.
+    pub prior_weight: f32,
+    /// With so many signals of the viewer's own, half of what the outside said is left.
+    pub prior_signals: f32,
     /// What each signal says.
     pub signals: SignalWeights,
 }
@@ -94,7 +116,12 @@ impl Default for InterestParams {
             short_step_decay: 0.92,
             short_weight: 0.6,
             long_weight: 0.4,
+            fusion: InterestFusion::Fixed,
+            fusion_rate: 0.05,
+            drift: DriftParams::default(),
             view_neutral_ratio: 0.3,
+            prior_weight: 2.0,
+            prior_signals: 20.0,
             signals: SignalWeights::default(),
         }
     }
@@ -108,6 +135,10 @@ pub(super) fn validate(params: &InterestParams, checks: &mut Checks) {
     checks.share("interest.short_weight", params.short_weight);
     checks.share("interest.long_weight", params.long_weight);
     checks.share("interest.view_neutral_ratio", params.view_neutral_ratio);
+    checks.share("interest.fusion_rate", params.fusion_rate);
+    super::drift::validate(&params.drift, checks);
+    checks.weight("interest.prior_weight", params.prior_weight, 0.0);
+    checks.within("interest.prior_signals", f64::from(params.prior_signals), 0.0, 10_000.0);
     checks.rule(
         params.short_weight + params.long_weight > 0.0,
         "interest.short_weight",

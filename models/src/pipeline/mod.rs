@@ -5,6 +5,8 @@
 
 #[cfg(test)]
 mod behaviour_tests;
+#[cfg(test)]
+mod drift_tests;
 mod explain;
 #[cfg(test)]
 mod exposure_tests;

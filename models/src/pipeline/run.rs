@@ -172,6 +172,10 @@ impl Scratch {
         self.short_categories.load(&session.short.categories);
         self.long_tags.load(&session.long.tags);
         self.long_categories.load(&session.long.categories);
+        if session.given.is_some() {
+            self.long_tags.add(session.prior_tags(&params.interest));
+            self.long_categories.add(session.prior_categories(&params.interest));
+        }
     }
 }
 

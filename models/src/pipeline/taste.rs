@@ -39,7 +39,8 @@ impl Taste {
         // A horizon whose embeddings had another dimension must not keep the other one out.
         let short: &[f32] = if self.has_short { &self.short } else { &[] };
         let long: &[f32] = if self.has_long { &self.long } else { &[] };
-        self.has_blended = blended_direction(short, self.has_short, long, self.has_long, params, &mut self.blended);
+        let weights = session.horizon_weights(params);
+        self.has_blended = blended_direction(short, self.has_short, long, self.has_long, weights, &mut self.blended);
         self.last_item = session.last_positive().map(|action| action.row);
     }
 

@@ -170,10 +170,10 @@ impl Viewer {
         let snapshot = world.catalogue.load();
         let entry = snapshot.entry(row).expect("an item");
         let event = event(entry.item.id.as_str(), signal, self.now);
+        let params = world.params.load();
+        let mut applied = self.state.apply(&event, row, entry, snapshot.vector(row), &params);
         self.state
-            .apply(&event, row, entry, snapshot.vector(row), &world.params.load());
-        self.state
-            .behave(&event, row, entry, &world.params.load(), world.catalogue.words());
+            .observe(&event, row, entry, &params, world.catalogue.words(), &mut applied);
     }
 
     /// Lets all of a slate count as shown.

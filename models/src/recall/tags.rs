@@ -20,8 +20,8 @@ const REGISTERED_TAG_WEIGHT: f32 = 1.0;
 /// What a long-term tag weighs beside a short-term one.
 const LONG_TERM_SHARE: f32 = 0.5;
 
-/// Words with the viewer's weights; up to two horizons of tags, or tags given at registration.
-type WeightedWords = SmallVec<[(Word, f32); 3 * WORDS_MAX]>;
+/// Words with the viewer's weights; up to two horizons of tags, those from outside, and those given at registration.
+type WeightedWords = SmallVec<[(Word, f32); 4 * WORDS_MAX]>;
 
 /// Carries tags or categories that the viewer cares for.
 pub(super) struct TagsChannel;
@@ -55,7 +55,7 @@ impl RecallChannel for TagsChannel {
     }
 }
 
-/// The tags to ask: the strongest learned ones, short-term before long-term, and those given at registration while
+/// The tags to ask: the strongest learned ones, short-term before long-term, long-term ones from outside, and those given at registration while
 /// little is known.
 fn tags_of(context: &RecallContext<'_>) -> WeightedWords {
     let session = context.session;
@@ -66,7 +66,16 @@ fn tags_of(context: &RecallContext<'_>) -> WeightedWords {
         .map(|(word, weight)| (word, weight * LONG_TERM_SHARE));
     let is_new = session.signals() < u64::from(context.params.cold_start.personal_after_signals);
     let registered = session.registered_tags.iter().take(if is_new { WORDS_MAX } else { 0 });
-    for (word, weight) in long_term.chain(registered.map(|word| (*word, REGISTERED_TAG_WEIGHT))) {
+    let given = session
+        .prior_tags(&context.params.interest)
+        .filter(|(_, weight)| *weight > 0.0);
+    let given = given
+        .take(WORDS_MAX)
+        .map(|(word, weight)| (word, weight * LONG_TERM_SHARE));
+    for (word, weight) in long_term
+        .chain(given)
+        .chain(registered.map(|word| (*word, REGISTERED_TAG_WEIGHT)))
+    {
         if tags.iter().all(|(known, _)| *known != word) {
             tags.push((word, weight));
         }

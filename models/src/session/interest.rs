@@ -6,7 +6,6 @@
 //! time: a viewer who comes back after a year still has the taste of the last visit.
 
 use crate::catalogue::{Entry, NO_WORD};
-use crate::params::InterestParams;
 use crate::session::Affinities;
 use crate::time::{TimestampMs, decay};
 
@@ -102,6 +101,12 @@ impl Interest {
         normalise(out)
     }
 
+    /// How long the sum of the positive signals is: that of one like is 1.
+    #[must_use]
+    pub fn strength(&self) -> f32 {
+        length(&self.positive)
+    }
+
     /// The direction of what the viewer does not want, a unit vector in `out`; false when there is none.
     pub fn negative_direction(&self, out: &mut Vec<f32>) -> bool {
         out.clear();
@@ -147,16 +152,16 @@ pub fn blended_direction(
     has_short: bool,
     long: &[f32],
     has_long: bool,
-    params: &InterestParams,
+    (short_weight, long_weight): (f32, f32),
     out: &mut Vec<f32>,
 ) -> bool {
     out.clear();
     out.resize(short.len().max(long.len()), 0.0);
     if has_short && short.len() == out.len() {
-        add_scaled(out, short, params.short_weight);
+        add_scaled(out, short, short_weight);
     }
     if has_long && long.len() == out.len() {
-        add_scaled(out, long, params.long_weight);
+        add_scaled(out, long, long_weight);
     }
     normalise(out)
 }

@@ -5,8 +5,13 @@
 
 mod affinity;
 mod behaviour;
+mod drift;
 mod exposure;
+mod features;
+mod given;
+mod habits;
 mod interest;
+mod observed;
 mod profile;
 mod rate;
 mod recent_hashes;
@@ -15,10 +20,15 @@ mod snapshot;
 mod state;
 #[cfg(test)]
 mod tests;
+mod windows;
 
 pub use affinity::{Affinities, squash};
 pub use behaviour::{Behaviour, BehaviourEffects, BehaviourSnapshot, Label};
+pub use drift::{LearnedFusion, Stray};
 pub use exposure::{EXACT_ITEMS, Exposure, ExposureSnapshot, LayerSnapshot};
+pub use features::features_of;
+pub use given::Given;
+pub use habits::{HOURS, Habits, hour_of};
 pub use interest::{Interest, blended_direction};
 pub use profile::profile_of;
 pub use rate::RateBudget;
@@ -26,3 +36,4 @@ pub use recent_hashes::RecentHashes;
 pub use served::{Served, ServedItem};
 pub use snapshot::SessionSnapshot;
 pub use state::{Applied, EVENT_IDS_MAX, RECENT_ACTIONS_MAX, RecentAction, SessionState};
+pub use windows::{SignalCounts, WINDOW_COUNT, WindowCounts, WindowSpan, Windows, WindowsSnapshot};

@@ -43,10 +43,11 @@ pub fn profile_of(
         label_times: state.labels(now).map(label_times).collect(),
         recent: recent_items(state, catalogue),
         counts,
+        features: None,
     }
 }
 
-fn label_times(label: &Label) -> LabelDto {
+pub(super) fn label_times(label: &Label) -> LabelDto {
     LabelDto {
         label: label.name.to_string(),
         pattern: label.pattern.to_string(),

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::drift::StraySnapshot;
 use super::{
-    Affinities, BehaviourSnapshot, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Interest, RecentAction, RecentHashes,
-    SessionState,
+    Affinities, BehaviourSnapshot, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Habits, Interest, LearnedFusion,
+    RecentAction, RecentHashes, SessionState, WindowsSnapshot,
 };
 use crate::catalogue::{Vocabularies, Vocabulary};
 use crate::event::{SIGNAL_COUNT, Signal};
@@ -33,6 +34,14 @@ pub struct SessionSnapshot {
     active_at: i64,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     behaviour: Option<BehaviourSnapshot>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    windows: Option<WindowsSnapshot>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    habits: Option<Habits>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    strays: Vec<StraySnapshot>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    fusion: Option<LearnedFusion>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -67,6 +76,17 @@ impl SessionSnapshot {
             shown: state.shown,
             watch_ratio: state.watch_ratio,
             feed_seq: state.feed_seq,
+            windows: state
+                .windows
+                .as_deref()
+                .map(|windows| WindowsSnapshot::of(windows, words)),
+            habits: state.habits.as_deref().copied(),
+            strays: state
+                .strays
+                .iter()
+                .filter_map(|stray| StraySnapshot::of(stray, words))
+                .collect(),
+            fusion: state.fusion.as_deref().copied(),
             journal_sequence: state.journal_sequence,
             active_at: state.active_at.0,
             behaviour: state
@@ -104,6 +124,14 @@ impl SessionSnapshot {
         state.journal_sequence = self.journal_sequence;
         state.active_at = TimestampMs(self.active_at);
         state.behaviour = self.behaviour.map(|behaviour| Box::new(behaviour.restore(words)));
+        state.windows = self.windows.map(|windows| Box::new(windows.restore(words)));
+        state.habits = self.habits.map(Box::new);
+        state.strays = self
+            .strays
+            .into_iter()
+            .filter_map(|stray| stray.restore(words))
+            .collect();
+        state.fusion = self.fusion.map(Box::new);
         state
     }
 

@@ -2,12 +2,12 @@
 
 use std::collections::VecDeque;
 
-use super::{Behaviour, BehaviourEffects, Exposure, Interest, Label, RecentHashes, Served};
+use super::{Behaviour, Exposure, Given, Habits, Interest, LearnedFusion, RecentHashes, Served, Stray, Windows};
 use crate::catalogue::{Entry, NO_WORD, Vocabularies};
 use crate::collaborative::SessionKey;
 use crate::event::{Event, SIGNAL_COUNT, Signal};
 use crate::ids::{Row, UserId, Word};
-use crate::params::Params;
+use crate::params::{InterestFusion, Params};
 use crate::time::TimestampMs;
 use crate::user::{USER_FOLLOWS_MAX, User};
 
@@ -40,6 +40,10 @@ pub struct Applied {
     pub weight: f32,
     /// Whether the item counts as shown only since this event.
     pub newly_shown: bool,
+    /// Whether it came too late for the windows.
+    pub is_late: bool,
+    /// How many labels it earned or prolonged.
+    pub labels_earned: usize,
 }
 
 /// Everything known about one viewer.
@@ -65,6 +69,16 @@ pub struct SessionState {
     pub exposure: Exposure,
     /// The last behaviour and the labels it has earned; nothing while no pattern took an event.
     pub behaviour: Option<Box<Behaviour>>,
+    /// Counts of the last day's signals in event time; nothing while nothing was counted.
+    pub windows: Option<Box<Windows>>,
+    /// When and how long the viewer watches; nothing while nothing is known.
+    pub habits: Option<Box<Habits>>,
+    /// What was held back of stray signals; see [`crate::params::DriftParams`].
+    pub strays: Vec<Stray>,
+    /// The weights of the two horizons where they are learned.
+    pub fusion: Option<Box<LearnedFusion>>,
+    /// The long-term tags that the outside has given.
+    pub given: Option<Box<Given>>,
     /// The ids of the events that counted lately.
     pub event_ids: RecentHashes,
     /// How many events of each signal counted.
@@ -100,6 +114,11 @@ impl SessionState {
             recent: VecDeque::new(),
             exposure: Exposure::default(),
             behaviour: None,
+            windows: None,
+            habits: None,
+            strays: Vec::new(),
+            fusion: None,
+            given: None,
             event_ids: RecentHashes::new(EVENT_IDS_MAX),
             counts: [0; SIGNAL_COUNT],
             shown: 0,
@@ -143,15 +162,28 @@ impl SessionState {
         let newly_shown = self.show(entry.hash, params);
         let weight = signal_weight(event, entry, params);
         let interest = &params.interest;
+        if interest.fusion == InterestFusion::Learned
+            && weight != 0.0
+            && let Some(vector) = vector
+        {
+            self.learn_fusion(weight > 0.0, vector, interest);
+        }
+        let believed = self.guarded(weight, entry, event.at, interest);
         let step_decay = if event.signal == Signal::Impression {
             1.0
         } else {
             interest.short_step_decay
         };
-        self.short
-            .add(entry, vector, weight, event.at, interest.short_half_life_ms, step_decay);
+        self.short.add(
+            entry,
+            vector,
+            believed,
+            event.at,
+            interest.short_half_life_ms,
+            step_decay,
+        );
         self.long
-            .add(entry, vector, weight, event.at, interest.long_half_life_ms, 1.0);
+            .add(entry, vector, believed, event.at, interest.long_half_life_ms, 1.0);
         if let Some(watch_ms) = event.watch_ms {
             let ratio = watch_ratio(watch_ms, entry.duration_ms);
             self.watch_ratio += WATCH_RATIO_STEP * (ratio - self.watch_ratio);
@@ -164,49 +196,14 @@ impl SessionState {
                 row,
                 signal: event.signal,
                 at: event.at,
-                weight,
+                weight: believed,
             });
         }
-        Applied { weight, newly_shown }
-    }
-
-    /// Lets the behaviour patterns see an event that has counted. Returns how many labels it earned or prolonged.
-    pub fn behave(&mut self, event: &Event, row: Row, entry: &Entry, params: &Params, words: &Vocabularies) -> usize {
-        if params.patterns.is_empty() {
-            return 0;
-        }
-        let behaviour = self.behaviour.get_or_insert_default();
-        let earned = behaviour.take(event, entry, row, params, words);
-        if behaviour.is_empty() {
-            self.behaviour = None;
-        }
-        earned
-    }
-
-    /// The labels that live at that time.
-    pub fn labels(&self, now: TimestampMs) -> impl Iterator<Item = &Label> {
-        self.behaviour.iter().flat_map(move |behaviour| behaviour.labels(now))
-    }
-
-    /// Whether a label of that name lives at that time.
-    #[must_use]
-    pub fn has_label(&self, name: &str, now: TimestampMs) -> bool {
-        self.labels(now).any(|label| *label.name == *name)
-    }
-
-    /// What the labels that live at that time do to a feed.
-    #[must_use]
-    pub fn behaviour_effects(&self, params: &Params, now: TimestampMs) -> BehaviourEffects {
-        BehaviourEffects::of(self.behaviour.as_deref(), &params.patterns, now)
-    }
-
-    /// Lets go of what a viewer who does nothing will not need again at that time.
-    pub fn rest(&mut self, now: TimestampMs, params: &Params) {
-        if let Some(behaviour) = &mut self.behaviour {
-            behaviour.rest(now, params);
-            if behaviour.is_empty() {
-                self.behaviour = None;
-            }
+        Applied {
+            weight,
+            newly_shown,
+            is_late: false,
+            labels_earned: 0,
         }
     }
 
@@ -227,6 +224,7 @@ impl SessionState {
                 self.follow(author);
             }
         }
+        self.given = Given::of(&user, words).map(Box::new);
         self.described = Some(Box::new(user));
     }
 

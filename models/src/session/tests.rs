@@ -22,8 +22,9 @@ fn take(world: &World, state: &mut SessionState, event: &Event) -> bool {
     let row = world.catalogue.row(event.item.as_str()).expect("an item");
     let snapshot = world.catalogue.load();
     let entry = snapshot.entry(row).expect("an item");
-    state.apply(event, row, entry, snapshot.vector(row), &world.params.load());
-    state.behave(event, row, entry, &world.params.load(), world.catalogue.words());
+    let params = world.params.load();
+    let mut applied = state.apply(event, row, entry, snapshot.vector(row), &params);
+    state.observe(event, row, entry, &params, world.catalogue.words(), &mut applied);
     true
 }
 

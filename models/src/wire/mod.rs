@@ -10,6 +10,7 @@ mod item;
 mod server;
 mod stats;
 mod user;
+mod user_features;
 
 pub use client::{ClientFrame, ClientMessage, FeedAsk, FrameError, Hello, MessageId, Resume, check_user_id};
 pub use event::{EventDto, EventsReply, FUTURE_SKEW_MS_MAX};
@@ -21,6 +22,7 @@ pub use item::{ItemDto, ItemsReply};
 pub use server::{ServerMessage, SessionParamsDto};
 pub use stats::{EffectDto, StatsReply};
 pub use user::{InterestsDto, LabelDto, TagWeightDto, UserDto, UserProfileDto};
+pub use user_features::{CrossFeaturesDto, UserFeaturesDto, WindowDto};
 
 use std::collections::BTreeMap;
 

@@ -4,10 +4,14 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, check_attributes, check_id, check_names, check_optional_id, check_time};
+use super::{FieldError, UserFeaturesDto, check_attributes, check_id, check_names, check_optional_id, check_time};
 use crate::event::ContextValue;
 use crate::ids::{AuthorId, UserId};
+use crate::session::HOURS;
 use crate::user::{USER_FOLLOWS_MAX, USER_TAGS_MAX, User};
+
+/// The largest weight of a long-term tag.
+const LONG_TERM_WEIGHT_MAX: f32 = 10.0;
 
 /// What the outside says about a viewer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
@@ -30,7 +34,13 @@ pub struct UserDto {
     /// The authors that the viewer follows.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub follows: Option<Vec<String>>,
-    /// Anything else, kept with the user.
+    /// What the viewer has cared for in the long run, by tag or category, -10 to 10: a prior of the long-term interest.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub long_term_tags: Option<BTreeMap<String, f32>>,
+    /// The hours of the day (UTC, 0 to 23) at which the viewer is mostly there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub active_hours: Option<Vec<u8>>,
+    /// Anything else, kept with the user (such as `total_watch_ms`, `like_rate`, `register_days`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub attributes: Option<BTreeMap<String, ContextValue>>,
 }
@@ -49,6 +59,14 @@ impl UserDto {
         check_optional_id("device", self.device.as_deref())?;
         let follows = self.follows.unwrap_or_default();
         check_names("follows", &follows, USER_FOLLOWS_MAX)?;
+        let long_term_tags = self.long_term_tags.unwrap_or_default();
+        check_long_term_tags(&long_term_tags)?;
+        let mut active_hours = self.active_hours.unwrap_or_default();
+        if active_hours.iter().any(|hour| usize::from(*hour) >= HOURS) {
+            return Err(FieldError::new("active_hours", "out_of_range", "hours are 0 to 23"));
+        }
+        active_hours.sort_unstable();
+        active_hours.dedup();
         let attributes = self.attributes.unwrap_or_default();
         check_attributes("attributes", &attributes)?;
         Ok(User {
@@ -61,6 +79,8 @@ impl UserDto {
                 .map(|at| check_time("registered_at", at))
                 .transpose()?,
             follows: follows.iter().filter_map(|author| AuthorId::new(author).ok()).collect(),
+            long_term_tags,
+            active_hours,
             attributes,
         })
     }
@@ -76,9 +96,22 @@ impl From<&User> for UserDto {
             registered_at: user.registered_at.map(|at| at.0),
             follows: (!user.follows.is_empty())
                 .then(|| user.follows.iter().map(|author| author.as_str().to_owned()).collect()),
+            long_term_tags: (!user.long_term_tags.is_empty()).then(|| user.long_term_tags.clone()),
+            active_hours: (!user.active_hours.is_empty()).then(|| user.active_hours.clone()),
             attributes: (!user.attributes.is_empty()).then(|| user.attributes.clone()),
         }
     }
+}
+
+fn check_long_term_tags(tags: &BTreeMap<String, f32>) -> Result<(), FieldError> {
+    let names: Vec<String> = tags.keys().cloned().collect();
+    check_names("long_term_tags", &names, USER_TAGS_MAX)?;
+    let is_weight = |weight: &f32| weight.is_finite() && weight.abs() <= LONG_TERM_WEIGHT_MAX;
+    if tags.values().all(is_weight) {
+        return Ok(());
+    }
+    let detail = format!("a weight must be between -{LONG_TERM_WEIGHT_MAX} and {LONG_TERM_WEIGHT_MAX}");
+    Err(FieldError::new("long_term_tags", "out_of_range", detail))
 }
 
 /// A tag and how much the viewer cares for it.
@@ -129,4 +162,7 @@ pub struct UserProfileDto {
     pub recent: Vec<String>,
     /// How many events of each type were accepted.
     pub counts: BTreeMap<String, u64>,
+    /// What models and rules can read of the viewer now; with `features=true`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub features: Option<UserFeaturesDto>,
 }

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::event::{Event, Signal};
 use crate::params::{Params, parse};
 use crate::pipeline::testing::{NOW, Viewer, catalogue_of, event};
-use crate::session::{BehaviourSnapshot, SessionState};
+use crate::session::{Applied, BehaviourSnapshot, SessionState};
 use crate::time::{MINUTE_MS, SECOND_MS, TimestampMs};
 use crate::world::World;
 
@@ -17,7 +17,14 @@ fn take(world: &World, params: &Params, state: &mut SessionState, event: &Event)
     let row = world.catalogue.row(event.item.as_str()).expect("an item");
     let snapshot = world.catalogue.load();
     let entry = snapshot.entry(row).expect("an item");
-    state.behave(event, row, entry, params, world.catalogue.words())
+    let mut applied = Applied {
+        weight: 0.0,
+        newly_shown: false,
+        is_late: false,
+        labels_earned: 0,
+    };
+    state.observe(event, row, entry, params, world.catalogue.words(), &mut applied);
+    applied.labels_earned
 }
 
 /// The labels after some acts at so many seconds, in the order of arrival.
