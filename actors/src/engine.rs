@@ -399,6 +399,10 @@ impl Engine {
                 journal.last_commit_us as f64 / 1e6,
             ),
             ("swipeline_knn_sessions", shared.world.session_knn.len() as f64),
+            (
+                "swipeline_viral_items",
+                shared.world.trending.load().viral_count() as f64,
+            ),
             ("swipeline_linear_items", shared.world.linear.item_count() as f64),
             (
                 "swipeline_profile_gain_narrow",

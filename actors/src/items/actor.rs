@@ -44,6 +44,17 @@ impl ItemActor {
         }
     }
 
+    /// Whether the item's last minute stands out; counts when that is news.
+    fn stands_out(&mut self) -> bool {
+        let (now, params) = (clock::now(), self.shared.world.params.load());
+        let was_viral = self.stats.is_viral(now);
+        let stands_out = self.stats.detect_burst(now, &params.popularity.viral);
+        if stands_out && !was_viral {
+            metrics::counter!("swipeline_viral_detected_total").increment(1);
+        }
+        stands_out
+    }
+
     fn publish(&self) {
         let params = self.shared.world.params.load();
         let reading = self.stats.reading(clock::now(), &params.popularity);
@@ -65,7 +76,11 @@ impl Handler<RecordSignal> for ItemActor {
     fn handle(&mut self, RecordSignal(recorded): RecordSignal, _context: &mut Self::Context) {
         record(&mut self.stats, &recorded, &self.shared);
         self.is_dirty = true;
+        let stands_out = recorded.signal.is_positive() && self.stands_out();
         self.publish();
+        if stands_out {
+            self.shared.items.report_burst(self.row);
+        }
     }
 }
 

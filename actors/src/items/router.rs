@@ -10,13 +10,14 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use actix::{Actor, Addr, dev::SendError};
 use dashmap::DashMap;
 use parking_lot::Mutex;
-use rustc_hash::FxBuildHasher;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::{Row, Word};
 use swipeline_models::popularity::{ItemReading, ItemStats, TrendingBuilder};
 use swipeline_models::time::TimestampMs;
 use swipeline_models::world::World;
 use swipeline_storage::{SnapshotOp, Tree};
+use tokio::sync::Notify;
 
 use super::actor::{ItemActor, ItemSnapshot, ItemTick, RecordSignal, record};
 use crate::clock;
@@ -31,6 +32,8 @@ const WAITING_SIGNALS_MAX: usize = 1_000_000;
 const TICK_PARTS: u32 = 8;
 /// How many actors are asked for their snapshots at a time.
 const SNAPSHOTS_AT_A_TIME: usize = 256;
+/// How many viral items wait to be listed at once; the others are with the next making of all lists.
+const BURSTS_MAX: usize = 1_000;
 
 /// A signal on its way to an item.
 #[derive(Debug, Clone, Copy)]
@@ -44,6 +47,13 @@ pub(crate) struct Recorded {
     pub(crate) sequence: u64,
 }
 
+/// Items that have just stood out from their own baseline and wait to be listed.
+#[derive(Default)]
+struct Bursts {
+    rows: Mutex<FxHashSet<Row>>,
+    reported: Notify,
+}
+
 /// The items with actors, and every item's last reading.
 #[derive(Default)]
 pub(crate) struct ItemRouter {
@@ -52,6 +62,7 @@ pub(crate) struct ItemRouter {
     waiting: Mutex<VecDeque<Recorded>>,
     /// Counts ticks.
     ticks: AtomicU32,
+    bursts: Bursts,
 }
 
 impl ItemRouter {
@@ -114,6 +125,38 @@ impl ItemRouter {
             }
         }
         world.trending.store(std::sync::Arc::new(builder.build()));
+    }
+
+    /// An item has just stood out from its own baseline: it is to be listed at once.
+    pub(crate) fn report_burst(&self, row: Row) {
+        let mut rows = self.bursts.rows.lock();
+        if rows.len() < BURSTS_MAX {
+            rows.insert(row);
+        }
+        drop(rows);
+        self.bursts.reported.notify_one();
+    }
+
+    /// Waits until an item has stood out.
+    pub(crate) async fn burst_reported(&self) {
+        self.bursts.reported.notified().await;
+    }
+
+    /// Puts the items that stood out into the finished lists.
+    pub(crate) fn list_bursts(&self, world: &World) {
+        let rows = std::mem::take(&mut *self.bursts.rows.lock());
+        let params = world.params.load();
+        let snapshot = world.catalogue.load();
+        for row in rows {
+            let (Some(entry), Some(reading)) = (snapshot.entry(row), self.readings.get(&row)) else {
+                continue;
+            };
+            if !entry.item.hidden {
+                let lists = world.trending.load();
+                let listed = lists.with_item(row, &entry.categories, &reading, &params.popularity);
+                world.trending.store(std::sync::Arc::new(listed));
+            }
+        }
     }
 
     /// The changed statistics of all items as snapshot rows.

@@ -18,6 +18,7 @@ mod patterns;
 mod pool;
 mod popularity;
 mod rerank;
+mod viral;
 mod windows;
 
 pub use archive::ArchiveParams;
@@ -36,6 +37,7 @@ pub use patterns::{PatternEffect, PatternKind, PatternParams, PatternScope, Patt
 pub use pool::PoolParams;
 pub use popularity::PopularityParams;
 pub use rerank::RerankParams;
+pub use viral::ViralParams;
 pub use windows::WindowParams;
 
 use std::collections::BTreeMap;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::ViralParams;
 use super::check::Checks;
 use crate::time::DAY_MS;
 
@@ -19,10 +20,15 @@ pub struct PopularityParams {
     pub prior_skip_rate: f32,
     /// The prior completion rate.
     pub prior_completion_rate: f32,
-    /// How often the trending lists are made again, in milliseconds.
+    /// The trending lists are made again at least so often, in milliseconds.
     pub refresh_ms: i64,
+    /// They are made sooner, down to every second, as long as that takes no more than this share of one core. 0: never
+    /// sooner.
+    pub refresh_cpu_share: f32,
     /// The length of every trending list.
     pub list_items: u32,
+    /// Viral detection.
+    pub viral: ViralParams,
 }
 
 impl Default for PopularityParams {
@@ -33,8 +39,10 @@ impl Default for PopularityParams {
             prior_like_rate: 0.05,
             prior_skip_rate: 0.35,
             prior_completion_rate: 0.35,
-            refresh_ms: 2_000,
+            refresh_ms: 15_000,
+            refresh_cpu_share: 0.01,
             list_items: 500,
+            viral: ViralParams::default(),
         }
     }
 }
@@ -43,10 +51,12 @@ impl Default for PopularityParams {
 pub(super) fn validate(params: &PopularityParams, checks: &mut Checks) {
     checks.duration("popularity.half_life_ms", params.half_life_ms);
     checks.duration("popularity.refresh_ms", params.refresh_ms);
+    checks.share("popularity.refresh_cpu_share", params.refresh_cpu_share);
     checks.share("popularity.prior_like_rate", params.prior_like_rate);
     checks.share("popularity.prior_skip_rate", params.prior_skip_rate);
     checks.share("popularity.prior_completion_rate", params.prior_completion_rate);
     let impressions = f64::from(params.prior_impressions);
     checks.within("popularity.prior_impressions", impressions, 0.0, 1e6);
+    super::viral::validate(&params.viral, checks);
     checks.within("popularity.list_items", f64::from(params.list_items), 10.0, 10_000.0);
 }

@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 use smallvec::SmallVec;
 
+use super::burst::Burst;
 use super::counts::{Counter, Counts};
 use super::forward_decay::{DecayStamp, ForwardDecay};
 use super::regions::{REGIONS_MAX, RegionReading, Regions};
@@ -13,7 +14,7 @@ use super::scoring::{self, PRIOR_SHARE_RATE, counter_of, showings, smoothed_rate
 use super::windows::{WINDOW_COUNT, WindowSpan, Windows};
 use crate::event::Signal;
 use crate::ids::Word;
-use crate::params::PopularityParams;
+use crate::params::{PopularityParams, ViralParams};
 use crate::time::TimestampMs;
 
 /// One thing that somebody did with the item.
@@ -38,6 +39,9 @@ pub struct ItemStats {
     regions: Regions,
     lifetime: Counts,
     decayed: ForwardDecay,
+    /// Until when the item counts as viral. Missing in what was written before there was such a thing.
+    #[serde(default)]
+    viral_until: TimestampMs,
 }
 
 /// What is published of an item.
@@ -55,10 +59,14 @@ pub struct ItemReading {
     pub share_rate: f32,
     /// How often it was shown in its life (an engagement without an impression is a showing too).
     pub impressions: u32,
+    /// How many of those were skips, dislikes and reports.
+    pub rejections: u32,
     /// The scores of the windows, the shortest first (formula: module `scoring`).
     pub window_scores: [f32; WINDOW_COUNT],
     /// 0 fading, 0.5 steady, 1 rising.
     pub trend: f32,
+    /// Whether its rate has lately risen far above its own baseline (formula: module `burst`).
+    pub is_viral: bool,
     /// The same by region.
     pub regions: SmallVec<[RegionReading; REGIONS_MAX]>,
 }
@@ -102,6 +110,22 @@ impl ItemStats {
         if let Some(region) = region {
             self.regions.take_back(region, tenths, share, now);
         }
+    }
+
+    /// Looks whether the item's last minute stands out from its own baseline; if so the item counts as viral for a
+    /// while from `now` on. Returns whether it does stand out.
+    pub fn detect_burst(&mut self, now: TimestampMs, params: &ViralParams) -> bool {
+        let stands_out = params.enabled && Burst::of(&self.windows, now, params).is_viral(params);
+        if stands_out {
+            self.viral_until = now.plus_ms(params.hold_ms);
+        }
+        stands_out
+    }
+
+    /// Whether the item counts as viral.
+    #[must_use]
+    pub fn is_viral(&self, now: TimestampMs) -> bool {
+        self.viral_until > now
     }
 
     /// Whether nothing has happened in any window: whoever keeps the item in memory may write it down and let it go.
@@ -153,11 +177,13 @@ impl ItemStats {
             completion_rate: rate(self.lifetime.get(Counter::Completions), params.prior_completion_rate),
             share_rate: rate(self.lifetime.get(Counter::Shares), PRIOR_SHARE_RATE),
             impressions: shown,
+            rejections: scoring::rejections(&self.lifetime),
             window_scores: scores(engagement),
             trend: scoring::trend(
                 engagement[WindowSpan::FiveMinutes as usize],
                 engagement[WindowSpan::Day as usize],
             ),
+            is_viral: self.is_viral(now),
             regions,
         }
     }

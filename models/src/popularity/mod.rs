@@ -4,6 +4,7 @@
 //! Must not: know viewers or items beyond rows and words, read a clock, or decide when something is published.
 
 mod board;
+mod burst;
 mod chunk_table;
 mod counts;
 mod forward_decay;
@@ -14,6 +15,8 @@ mod scored_row;
 mod scoring;
 mod top_list;
 mod trending;
+mod trending_patch;
+mod trending_place;
 mod windows;
 
 pub use board::{BOARD_ROWS_MAX, Board, BoardEntry, BoardFull};
@@ -27,5 +30,6 @@ pub use regions::{REGIONS_MAX, RegionReading};
 pub(crate) use scored_row::keep_best_admitted;
 pub use scored_row::{ScoredRow, keep_best};
 pub use scoring::PRIOR_SHARE_RATE;
-pub use trending::{CATEGORY_LISTS_MAX, REGION_CATEGORY_LISTS_MAX, REGION_LISTS_MAX, TrendingBuilder, TrendingLists};
+pub use trending::{TrendingBuilder, TrendingLists};
+pub use trending_place::{CATEGORY_LISTS_MAX, REGION_CATEGORY_LISTS_MAX, REGION_LISTS_MAX};
 pub use windows::{WINDOW_COUNT, WindowSpan, Windows};

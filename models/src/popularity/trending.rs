@@ -6,7 +6,7 @@
 //! lists each; what comes after a bound is reached is not listed and counted in [`TrendingLists::places_refused`]. A
 //! full house takes about 45 MB; a hundred categories and ten regions of 100 k active items take about 7.
 
-use std::hash::{Hash, Hasher};
+use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
 use smallvec::SmallVec;
@@ -15,48 +15,32 @@ use super::item_stats::ItemReading;
 use super::popular_window::{POPULAR_WINDOW_COUNT, PopularWindow};
 use super::scored_row::ScoredRow;
 use super::top_list::TopList;
+use super::trending_place::{
+    CATEGORY_LISTS_MAX, OVERALL, Place, REGION_CATEGORY_LISTS_MAX, REGION_LISTS_MAX, list_length,
+};
 use super::windows::WINDOW_COUNT;
 use crate::ids::{Row, Word};
 use crate::item::ITEM_CATEGORIES_MAX;
 use crate::params::PopularityParams;
 use crate::time::TimestampMs;
 
-/// The most categories with lists of their own.
-pub const CATEGORY_LISTS_MAX: usize = 1_024;
-/// The most regions with lists of their own.
-pub const REGION_LISTS_MAX: usize = 256;
-/// The most pairs of region and category with lists of their own.
-pub const REGION_CATEGORY_LISTS_MAX: usize = 4_096;
-/// The longest list of a category or of a region.
-const NARROW_ITEMS_MAX: usize = 500;
-/// The longest list of a region and category.
-const NARROWEST_ITEMS_MAX: usize = 100;
-/// Whose list it is; everybody's when both are `None`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Place {
-    region: Option<Word>,
-    category: Option<Word>,
-}
+/// The most viral items that are marked as such.
+pub(super) const VIRAL_ITEMS_MAX: usize = 1_000;
 
-impl Hash for Place {
-    /// One word instead of the four that a derived hash would feed: places are looked up millions of times a build.
-    fn hash<H: Hasher>(&self, hasher: &mut H) {
-        let number = |word: Option<Word>| word.map_or(0, |word| u64::from(word) + 1);
-        hasher.write_u64((number(self.region) << 32) ^ number(self.category));
-    }
-}
-
-const OVERALL: Place = Place {
-    region: None,
-    category: None,
-};
+/// The lists of one place, by window.
+pub(super) type Lists = [Box<[ScoredRow]>; POPULAR_WINDOW_COUNT];
 
 /// The finished lists; immutable, to be shared behind a pointer that is swapped.
 #[derive(Debug, Clone, Default)]
 pub struct TrendingLists {
-    places: FxHashMap<Place, [Box<[ScoredRow]>; POPULAR_WINDOW_COUNT]>,
+    pub(super) places: FxHashMap<Place, Arc<Lists>>,
     places_refused: usize,
-    made_at: TimestampMs,
+    pub(super) made_at: TimestampMs,
+    /// Ascending.
+    pub(super) viral: Vec<Row>,
+    /// Showings and rejections of all items.
+    showings: u64,
+    rejections: u64,
 }
 
 impl TrendingLists {
@@ -94,6 +78,28 @@ impl TrendingLists {
     pub fn made_at(&self) -> TimestampMs {
         self.made_at
     }
+
+    /// Whether the item counts as viral.
+    #[must_use]
+    pub fn is_viral(&self, row: Row) -> bool {
+        self.viral.binary_search(&row).is_ok()
+    }
+
+    /// How many items count as viral, at most [`VIRAL_ITEMS_MAX`].
+    #[must_use]
+    pub fn viral_count(&self) -> usize {
+        self.viral.len()
+    }
+
+    /// The share of all showings that ended in a skip, a dislike or a report; near the prior while there are few.
+    #[must_use]
+    pub fn usual_skip_rate(&self, params: &PopularityParams) -> f32 {
+        let showings = self.showings as f32 + params.prior_impressions;
+        if showings <= 0.0 {
+            return params.prior_skip_rate;
+        }
+        (self.rejections as f32 + params.prior_skip_rate * params.prior_impressions) / showings
+    }
 }
 
 /// The lists of one place while they are made.
@@ -114,6 +120,10 @@ pub struct TrendingBuilder {
     /// Places so far: of categories, of regions, of both.
     taken: [usize; 3],
     places_refused: usize,
+    viral: Vec<Row>,
+    viral_boost: f32,
+    showings: u64,
+    rejections: u64,
 }
 
 impl TrendingBuilder {
@@ -128,6 +138,10 @@ impl TrendingBuilder {
             lists: Vec::new(),
             taken: [0; 3],
             places_refused: 0,
+            viral: Vec::new(),
+            viral_boost: params.viral.boost,
+            showings: 0,
+            rejections: 0,
         }
     }
 
@@ -139,28 +153,46 @@ impl TrendingBuilder {
                 unique.push(category);
             }
         }
+        self.showings += u64::from(reading.impressions);
+        self.rejections += u64::from(reading.rejections);
+        if reading.is_viral && self.viral.len() < VIRAL_ITEMS_MAX {
+            self.viral.push(row);
+        }
+        let boost = if reading.is_viral { self.viral_boost } else { 1.0 };
+        let boosted =
+            |[five_minutes, hour, day, week]: [f32; WINDOW_COUNT]| [boost * five_minutes, boost * hour, day, week];
         let all_time = reading.popularity.log2_at(self.now, self.half_life_ms) as f32;
-        self.offer_everywhere(row, None, &unique, &reading.window_scores, all_time);
+        self.offer_everywhere(row, None, &unique, boosted(reading.window_scores), all_time);
         for region in &reading.regions {
             let all_time = region.popularity.log2_at(self.now, self.half_life_ms) as f32;
-            self.offer_everywhere(row, Some(region.region), &unique, &region.window_scores, all_time);
+            self.offer_everywhere(
+                row,
+                Some(region.region),
+                &unique,
+                boosted(region.window_scores),
+                all_time,
+            );
         }
     }
 
     /// The lists.
     #[must_use]
-    pub fn build(self) -> TrendingLists {
+    pub fn build(mut self) -> TrendingLists {
+        self.viral.sort_unstable();
         let mut lists: Vec<Option<PlaceLists>> = self.lists.into_iter().map(Some).collect();
         let mut places = FxHashMap::default();
         for (place, number) in self.numbers {
             if let Some(PlaceLists { length, lists }) = lists[number].take() {
-                places.insert(place, lists.map(|list| list.into_best(length)));
+                places.insert(place, Arc::new(lists.map(|list| list.into_best(length))));
             }
         }
         TrendingLists {
             places,
             places_refused: self.places_refused,
             made_at: self.now,
+            viral: self.viral,
+            showings: self.showings,
+            rejections: self.rejections,
         }
     }
 
@@ -169,7 +201,7 @@ impl TrendingBuilder {
         row: Row,
         region: Option<Word>,
         categories: &[Word],
-        window_scores: &[f32; WINDOW_COUNT],
+        window_scores: [f32; WINDOW_COUNT],
         all_time: f32,
     ) {
         // A window in which nothing happened lists nothing; the logarithm of the last may be negative.
@@ -224,14 +256,6 @@ impl TrendingBuilder {
             lists: Default::default(),
         });
         Some(self.lists.len() - 1)
-    }
-}
-
-fn list_length(place: Place, list_items: usize) -> usize {
-    match (place.region, place.category) {
-        (None, None) => list_items,
-        (None, Some(_)) | (Some(_), None) => list_items.min(NARROW_ITEMS_MAX),
-        (Some(_), Some(_)) => list_items.min(NARROWEST_ITEMS_MAX),
     }
 }
 

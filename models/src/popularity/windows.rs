@@ -127,8 +127,13 @@ impl<T: Default> SlidingWindow<T> {
 
     /// What the window holds at `now`, newest slot first.
     pub(crate) fn newest_first(&self, span: WindowSpan, now: TimestampMs) -> impl Iterator<Item = &T> {
+        self.newest_slots(span, now, span.slots())
+    }
+
+    /// What the newest `slots` slots of the window hold at `now`, the running one first.
+    pub(crate) fn newest_slots(&self, span: WindowSpan, now: TimestampMs, slots: u32) -> impl Iterator<Item = &T> {
         let newest = self.newest(span, now);
-        let inside = move |slot: &&Slot<T>| newest - slot.index.min(newest) < span.slots();
+        let inside = move |slot: &&Slot<T>| newest - slot.index.min(newest) < slots;
         self.slots.iter().rev().take_while(inside).map(|slot| &slot.value)
     }
 
@@ -223,8 +228,14 @@ impl Windows {
     /// What happened in the window that ends at `now`.
     #[must_use]
     pub fn counts(&self, span: WindowSpan, now: TimestampMs) -> Counts {
+        self.newest_counts(span, now, span.slots())
+    }
+
+    /// What happened in the newest `slots` slots of the window that ends at `now`; the running slot is the first.
+    #[must_use]
+    pub fn newest_counts(&self, span: WindowSpan, now: TimestampMs, slots: u32) -> Counts {
         let mut sum = Counts::default();
-        for counts in self.windows[span as usize].newest_first(span, now) {
+        for counts in self.windows[span as usize].newest_slots(span, now, slots) {
             sum.merge(counts);
         }
         sum
