@@ -94,6 +94,7 @@ impl Engine {
         };
         let mut tasks = self.tasks.lock();
         tasks.push(tokio::spawn(service::run_trends(self.shared.clone())));
+        tasks.push(tokio::spawn(service::run_new_items(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_checkpoints(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_graph_builds(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_linear_fits(self.shared.clone())));

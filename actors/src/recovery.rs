@@ -11,7 +11,9 @@ use swipeline_storage::{ReadItem, Seq, SnapshotOp, Tree};
 use crate::api::EngineError;
 use crate::items::{ReplayedItems, publish_stored};
 use crate::records::{JournalEntry, decode_bytes, encode};
-use crate::service::{META_KEYS, ReplayedItemPuts, load_catalogue, load_collaborative, load_graph, store_rows};
+use crate::service::{
+    META_KEYS, ReplayedItemPuts, load_catalogue, load_collaborative, load_graph, refresh_new_items, store_rows,
+};
 use crate::session::ReplayedSessions;
 use crate::shared::{SharedRef, report_damage};
 
@@ -29,6 +31,7 @@ pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
     load_graph(shared);
     publish_stored(shared).map_err(unreadable)?;
     shared.items.refresh_trending(&shared.world);
+    refresh_new_items(shared);
     tracing::info!(
         items = shared.world.catalogue.load().len(),
         records,

@@ -15,6 +15,7 @@ pub mod index;
 pub mod item;
 pub mod learn;
 pub mod learner;
+pub mod new_items;
 pub mod online;
 pub mod params;
 pub mod pipeline;

@@ -10,6 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::collaborative::{CoVisits, LinearSlot, ProfileChoice, SessionKnn};
 use crate::index::{IndexParams, VectorError};
 use crate::learner::LearnerSlot;
+use crate::new_items::NewItems;
 use crate::params::Params;
 use crate::popularity::{Board, TrendingLists};
 use crate::rank::RankerSlot;
@@ -23,6 +24,8 @@ pub struct World {
     pub board: Board,
     /// Which items do best.
     pub trending: ArcSwap<TrendingLists>,
+    /// Which new items are owed impressions.
+    pub new_items: NewItems,
     /// Which items are liked together.
     pub co_visits: CoVisits,
     /// Which sessions are alike.
@@ -49,6 +52,7 @@ impl World {
             catalogue: Catalogue::new(dimension, index)?,
             board: Board::default(),
             trending: ArcSwap::from_pointee(TrendingLists::default()),
+            new_items: NewItems::default(),
             co_visits: CoVisits::default(),
             session_knn: SessionKnn::default(),
             linear: LinearSlot::default(),

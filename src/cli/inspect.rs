@@ -5,7 +5,7 @@ use std::process::ExitCode;
 
 use comfy_table::Table;
 use swipeline_models::event::ContextValue;
-use swipeline_models::wire::{ItemDto, ScoredItemsReply, TagWeightDto, UserDto, UserProfileDto};
+use swipeline_models::wire::{ItemDetailDto, ScoredItemsReply, TagWeightDto, UserDto, UserProfileDto};
 
 use super::ask::{ServerArgs, joined, plain, print_json, table};
 
@@ -111,7 +111,7 @@ fn describe_user(profile: &UserProfileDto) -> String {
     format!("{fields}\n{interests}\n")
 }
 
-fn describe_item(item: &ItemDto, similar: &ScoredItemsReply) -> String {
+fn describe_item(ItemDetailDto { item, exploration }: &ItemDetailDto, similar: &ScoredItemsReply) -> String {
     let mut fields = table(&["field", "value"]);
     fields.add_row(["id", &plain(&item.id)]);
     add_text(&mut fields, "title", item.title.as_deref());
@@ -137,6 +137,11 @@ fn describe_item(item: &ItemDto, similar: &ScoredItemsReply) -> String {
             "embedding",
             &format!("{} numbers: {}, ...", embedding.len(), head.join(", ")),
         ]);
+    }
+    if let Some(told) = exploration {
+        let until = time_of(told.deadline);
+        let text = format!("{}: shown {} of {} until {until}", told.state, told.shown, told.target);
+        fields.add_row(["exploration", &text]);
     }
     add_attributes(&mut fields, item.attributes.as_ref());
     let mut neighbours = table(&["similar item", "score", "title"]);
@@ -216,18 +221,17 @@ mod tests {
 
     #[test]
     fn an_item_is_told_with_its_neighbours() {
-        let item = ItemDto {
-            id: "v1".to_owned(),
-            hidden: Some(true),
-            embedding: Some(vec![1.0; 64]),
-            ..ItemDto::default()
-        };
+        let item: ItemDetailDto = serde_json::from_value(serde_json::json!({
+            "id": "v1", "hidden": true, "embedding": vec![1.0; 64],
+            "exploration": {"target": 50, "shown": 7, "deadline": 0, "state": "pacing"},
+        }))
+        .expect("an item");
         let similar: ScoredItemsReply = serde_json::from_value(serde_json::json!({
             "items": [{"item_id": "v2", "score": 0.75, "item": {"id": "v2", "title": "Dogs"}}],
         }))
         .expect("a list");
         let text = describe_item(&item, &similar);
-        for part in ["hidden", "64 numbers", "0.7500", "Dogs"] {
+        for part in ["hidden", "64 numbers", "shown 7 of 50", "0.7500", "Dogs"] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }

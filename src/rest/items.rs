@@ -3,7 +3,7 @@
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
 use swipeline_models::ids::ItemId;
-use swipeline_models::wire::{ItemDto, ItemsReply, Rejection};
+use swipeline_models::wire::{ItemDetailDto, ItemDto, ItemsReply, Rejection};
 
 use super::body::Body;
 use super::endpoint::Endpoint;
@@ -121,7 +121,7 @@ pub(crate) async fn put_item(
 /// One item
 #[utoipa::path(get, path = "/v1/items/{id}", tag = "items", params(("id" = String, Path, description = "Item id")),
     responses(
-        (status = 200, description = "The item as it was given, and the tags that were inferred from its text", body = ItemDto),
+        (status = 200, description = "The item as it was given, the tags that were inferred from its text, and how far it has come while it is new", body = ItemDetailDto),
         (status = 404, description = "Unknown", body = ProblemDto, content_type = "application/problem+json"),
         (status = 422, description = "Not an id", body = ProblemDto, content_type = "application/problem+json"),
     ))]
@@ -135,7 +135,11 @@ pub(crate) async fn get_item(
     let item = engine.item(id.as_str()).ok_or_else(|| no_such_item(id.as_str()))?;
     let mut dto = ItemDto::from(item.as_ref());
     dto.inferred_tags = Some(engine.inferred_tags(id.as_str())).filter(|tags| !tags.is_empty());
-    reply(&request, &dto)
+    let detail = ItemDetailDto {
+        item: dto,
+        exploration: engine.exploration(id.as_str()),
+    };
+    reply(&request, &detail)
 }
 
 /// Delete an item

@@ -80,6 +80,7 @@ pub(crate) async fn get_popular(request: HttpRequest, state: web::Data<AppState>
     params(
         ("n" = Option<u32>, Query, description = "How many, 1 to 500; 10 when left out", minimum = 1, maximum = 500),
         ("category" = Option<String>, Query, description = "Of this category only"),
+        ("region" = Option<String>, Query, description = "That may be shown in this region only"),
     ),
     responses(
         (status = 200, description = "The newest first", body = ScoredItemsReply),
@@ -87,6 +88,7 @@ pub(crate) async fn get_popular(request: HttpRequest, state: web::Data<AppState>
     ))]
 pub(crate) async fn get_latest(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     let query = Query::of(&request)?;
-    let (n, category) = (query.n()?, query.name("category")?);
-    reply(&request, &state.engine()?.latest(n, category.as_deref()))
+    let (n, category, region) = (query.n()?, query.name("category")?, query.name("region")?);
+    let latest = state.engine()?.latest(n, category.as_deref(), region.as_deref());
+    reply(&request, &latest)
 }

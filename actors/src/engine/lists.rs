@@ -1,5 +1,8 @@
 //! Lists that are the same for everybody: similar, popular, latest.
 
+use swipeline_models::popularity::BoardEntry;
+use swipeline_models::wire::ExplorationDto;
+
 use super::*;
 
 impl Engine {
@@ -51,7 +54,8 @@ impl Engine {
     /// What is popular in a window, a category, a region.
     #[must_use]
     pub fn popular(&self, query: &PopularQuery) -> ScoredItemsReply {
-        let words = self.shared.world.catalogue.words();
+        let world = &self.shared.world;
+        let words = world.catalogue.words();
         let category = query.category.as_deref().map(|name| words.categories.get(name));
         let region = query.region.as_deref().map(|name| words.regions.get(name));
         if category == Some(None) || region == Some(None) {
@@ -63,32 +67,67 @@ impl Engine {
             Window::OneDay => PopularWindow::Day,
             Window::OneWeek => PopularWindow::Week,
         };
-        let lists = self.shared.world.trending.load();
-        let snapshot = self.shared.world.catalogue.load();
+        let lists = world.trending.load();
+        let snapshot = world.catalogue.load();
         let region = region.flatten();
-        let shown = |row: u32| snapshot.entry(row).is_some_and(|entry| !entry.item.hidden);
+        let shown = |row: u32| {
+            let entry = snapshot.entry(row);
+            entry.is_some_and(|entry| !entry.hidden && (region.is_none() || entry.is_in_region(region)))
+        };
         let top = lists
             .top(window, region, category.flatten())
             .iter()
             .filter(|candidate| shown(candidate.row));
-        self.listed(top.take(query.n).map(|candidate| (candidate.row, candidate.score)))
+        let mut reply = self.listed(top.take(query.n).map(|candidate| (candidate.row, candidate.score)));
+        if lists.viral_count() > 0 {
+            for item in &mut reply.items {
+                let row = world.catalogue.row(&item.item_id);
+                item.viral = row.is_some_and(|row| lists.is_viral(row));
+            }
+        }
+        reply
     }
 
-    /// The newest items.
+    /// The newest items, of a category, that may be shown in a region.
     #[must_use]
-    pub fn latest(&self, n: usize, category: Option<&str>) -> ScoredItemsReply {
+    pub fn latest(&self, n: usize, category: Option<&str>, region: Option<&str>) -> ScoredItemsReply {
         let world = &self.shared.world;
         let category = category.map(|name| world.catalogue.words().categories.get(name));
         if category == Some(None) {
             return ScoredItemsReply::default();
         }
         let snapshot = world.catalogue.load();
-        let rows = snapshot.latest(category.flatten()).iter().take(n);
+        // A region that no item is limited to has what is limited to none.
+        let here = region.map(|name| world.catalogue.words().regions.get(name));
+        let shown = |row: &&u32| {
+            let entry = snapshot.entry(**row);
+            here.is_none_or(|here| entry.is_some_and(|entry| entry.is_in_region(here)))
+        };
+        let rows = snapshot.latest(category.flatten()).iter().filter(shown).take(n);
         self.listed(rows.map(|row| {
             let created_at = snapshot.entry(*row).map_or(0, |entry| entry.created_at.0);
             // The score of a newest-first list is the time in seconds.
             (*row, (created_at / 1_000) as f32)
         }))
+    }
+
+    /// How far a new item has come with the impressions that it is guaranteed; `None` for one that is not new.
+    #[must_use]
+    pub fn exploration(&self, id: &str) -> Option<ExplorationDto> {
+        let world = &self.shared.world;
+        let row = world.catalogue.row(id)?;
+        let created_at = world.catalogue.load().entry(row)?.created_at;
+        let params = world.params.load();
+        let prior = BoardEntry::prior(&params.popularity);
+        let entry = world.board.read_or(row, &prior);
+        let (new_items, cold_start) = (&world.new_items, &params.cold_start);
+        let progress = new_items.progress(created_at, &entry, cold_start, &prior, clock::now())?;
+        Some(ExplorationDto {
+            target: progress.target,
+            shown: progress.shown,
+            deadline: progress.deadline.0,
+            state: progress.state.name().into(),
+        })
     }
 
     fn listed(&self, rows: impl Iterator<Item = (u32, f32)>) -> ScoredItemsReply {
@@ -99,6 +138,7 @@ impl Engine {
             Some(ScoredItemDto {
                 item_id,
                 score,
+                viral: false,
                 item: Some(Arc::new(ItemDto::card(&entry.item))),
             })
         };

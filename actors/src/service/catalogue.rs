@@ -42,6 +42,11 @@ pub(crate) fn apply_changes(
             accepted.iter().for_each(|changed| dirty.note(changed));
             Ok(())
         })?;
+    let put = results.iter().flatten().filter_map(|changed| match changed {
+        Changed::Upserted { row, .. } => Some(*row),
+        Changed::Deleted { .. } => None,
+    });
+    shared.world.new_items.note(put);
     for changed in results.iter().flatten() {
         if let Changed::Deleted { row: Some(row), .. } = changed {
             shared.items.remove(&shared.world, *row);

@@ -184,7 +184,7 @@ impl TextModel {
             .zip(weights)
             .map(|((token, _), weight)| weight * self.word_for_tag(tag, counts, token))
             .sum();
-        crate::rank::sigmoid(prior + evidence)
+        crate::rank::objectives::sigmoid(prior + evidence)
     }
 
     /// The logarithm of how much likelier the word is with the tag than without.

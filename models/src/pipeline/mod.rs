@@ -10,6 +10,9 @@ mod drift_tests;
 mod explain;
 #[cfg(test)]
 mod exposure_tests;
+mod first_slots;
+#[cfg(test)]
+mod first_slots_tests;
 mod prerank;
 mod query;
 mod refill;

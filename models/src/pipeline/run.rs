@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
-use rand::SeedableRng;
+use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::first_slots::{give_new_items, owe_parts};
 use super::prerank::PreRanker;
 use super::refill::Refilling;
 use super::score::score;
@@ -14,12 +15,13 @@ use super::{Query, explain_item};
 use crate::catalogue::CatalogueSnapshot;
 use crate::features::FeatureContext;
 use crate::ids::Row;
+use crate::new_items::Ask;
 use crate::params::Params;
 use crate::popularity::{BoardEntry, ScoredRow};
 use crate::rank::{RankError, ScoredBy};
 use crate::recall::{
     Admission, Channel, ChannelSet, Evidence, FilterCounts, Pool, RecallContext, evidence_place, fill_from_everywhere,
-    newest_owed,
+    gather, personal_share,
 };
 use crate::rerank::{ExploreDraw, Pick, RerankInput, draw_exploration, select};
 use crate::session::{BehaviourEffects, SessionState};
@@ -76,6 +78,8 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
             &mut backfilled,
         );
     }
+    let personal = personal_share(session, params);
+    let start = (personal < 1.0).then(|| gather(&mut recall, query.n));
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
     let mut draws = choose_candidates(pool, &admission, &behaviour, world, query, &mut random, scratch);
@@ -84,10 +88,29 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
             .candidates
             .push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0, 0.0);
     }
-    let cold_start = &params.cold_start;
-    if let Some(row) = newest_owed(&admission, &world.board, &prior, &scratch.taste, cold_start) {
-        give_slot(row, query.n, &mut draws, &mut scratch.candidates);
-    }
+    let ask = Ask {
+        admission: &admission,
+        board: &world.board,
+        prior: &prior,
+        taste: &scratch.taste,
+        params: &params.cold_start,
+        now: query.now,
+        chance: random.random(),
+    };
+    let candidates = &mut scratch.candidates;
+    let is_new_viewer = start.is_some();
+    let new_items = &world.new_items;
+    let given = give_new_items(
+        new_items,
+        &ask,
+        query,
+        !is_new_viewer,
+        &mut random,
+        &mut draws,
+        candidates,
+    );
+    let ranked_slots = query.n.saturating_sub(draws.len());
+    let mut parts = owe_parts(start.unwrap_or_default(), personal, ranked_slots, candidates);
     report.stage_ns[Stage::PreRank as usize] = watch.lap();
 
     extract_features(world, session, &snapshot, params, &prior, query, scratch);
@@ -105,10 +128,10 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
         behaviour: &behaviour,
         now: query.now,
     };
-    let picks = select(&input, query.n, &draws, &mut scratch.rerank);
+    let picks = select(&input, query.n, &draws, &mut parts, &mut scratch.rerank);
     let items: Vec<SlateItem> = picks
         .iter()
-        .map(|pick| slate_item(pick, &scratch.candidates, &snapshot, query.explain))
+        .map(|pick| slate_item(pick, &given, &scratch.candidates, &snapshot, query.explain))
         .collect();
     count_channels(&mut report, &scratch.candidates, &items);
     report.stage_ns[Stage::Rerank as usize] = watch.lap();
@@ -180,7 +203,14 @@ impl Scratch {
 }
 
 impl Candidates {
-    fn push(&mut self, row: Row, channels: ChannelSet, evidence: Evidence, pre_rank: f32, collaborative: f32) {
+    pub(super) fn push(
+        &mut self,
+        row: Row,
+        channels: ChannelSet,
+        evidence: Evidence,
+        pre_rank: f32,
+        collaborative: f32,
+    ) {
         self.rows.push(row);
         self.channels.push(channels);
         self.evidence.push(evidence);
@@ -200,7 +230,7 @@ fn choose_candidates(
     scratch: &mut Scratch,
 ) -> Vec<ExploreDraw> {
     let params = query.params;
-    let explores = |channels: ChannelSet| channels.contains(Channel::Explore) || channels.contains(Channel::ColdStart);
+    let explores = |channels: ChannelSet| channels.contains(Channel::Explore);
     let is_eligible = |place: &usize| explores(pool.channels[*place]) && !admission.excludes(pool.hashes[*place]);
     let mut eligible: Vec<usize> = (0..pool.len()).filter(is_eligible).collect();
     let exploration_share = (params.rerank.exploration_share + behaviour.exploration_add).clamp(0.0, 1.0);
@@ -276,34 +306,6 @@ fn add_lead(
     order.extend(scored.max_by(|a, b| a.score.total_cmp(&b.score)));
 }
 
-/// Gives a new item the first of the exploration slots, or the middle slot where none was drawn. The choice follows
-/// from the state alone: its propensity is 1.
-fn give_slot(row: Row, n: usize, draws: &mut Vec<ExploreDraw>, candidates: &mut Candidates) {
-    if n < 2 {
-        return;
-    }
-    let known = candidates.rows.iter().position(|candidate| *candidate == row);
-    let channel = ChannelSet::of(Channel::ColdStart);
-    let place = known.unwrap_or_else(|| {
-        candidates.push(row, channel, Evidence::default(), 0.5, 0.0);
-        candidates.len() - 1
-    });
-    candidates.channels[place] = candidates.channels[place].with(channel);
-    if draws.iter().any(|draw| draw.place == place) {
-        return;
-    }
-    let slot = draws.first().map_or(n / 2, |draw| draw.slot);
-    draws.retain(|draw| draw.slot != slot);
-    draws.insert(
-        0,
-        ExploreDraw {
-            slot,
-            place,
-            propensity: 1.0,
-        },
-    );
-}
-
 fn extract_features(
     world: &World,
     session: &SessionState,
@@ -335,14 +337,25 @@ fn extract_features(
     }
 }
 
-fn slate_item(pick: &Pick, candidates: &Candidates, snapshot: &CatalogueSnapshot, explain: bool) -> SlateItem {
+fn slate_item(
+    pick: &Pick,
+    new_items: &[Row],
+    candidates: &Candidates,
+    snapshot: &CatalogueSnapshot,
+    explain: bool,
+) -> SlateItem {
     let place = pick.place;
-    let channels = candidates.channels[place];
+    let (row, channels) = (candidates.rows[place], candidates.channels[place]);
+    let reason = match pick.part {
+        Some(part) => part,
+        None if new_items.contains(&row) => Channel::Fresh,
+        None => strongest(channels, &candidates.evidence[place], pick.propensity.is_some()),
+    };
     SlateItem {
-        row: candidates.rows[place],
+        row,
         score: pick.score,
         channels,
-        reason: strongest(channels, &candidates.evidence[place], pick.propensity.is_some()),
+        reason,
         propensity: pick.propensity,
         objectives: candidates.objectives[place],
         explain: explain.then(|| Box::new(explain_item(pick, candidates, snapshot))),

@@ -16,6 +16,7 @@ mod item_item;
 mod linear;
 mod pool;
 mod session_knn;
+mod start;
 mod tags;
 
 pub use admission::{Admission, FILTER_COUNT, Filter, FilterCounts};
@@ -23,8 +24,8 @@ pub use channel::{CHANNEL_COUNT, Channel, ChannelSet};
 pub use context::{RecallContext, RecallScratch};
 pub use pool::{BLEND_COUNT, BlendScores, EVIDENCE_COUNT, Evidence, Pool, PoolState, blend_place, evidence_place};
 
-pub(crate) use cold_start::newest_owed;
 pub(crate) use explore::fill_from_everywhere;
+pub(crate) use start::{StartPart, gather, personal_share};
 
 use crate::popularity::ScoredRow;
 

@@ -1,10 +1,12 @@
 //! The greedy filling of slots under diversity penalties.
 
 use super::ExploreDraw;
+use super::parts::{Part, next_owed, note_taken};
 use crate::catalogue::{CatalogueSnapshot, NO_WORD};
 use crate::features::freshness;
 use crate::ids::{Row, Word};
 use crate::params::RerankParams;
+use crate::recall::Channel;
 use crate::session::BehaviourEffects;
 use crate::time::TimestampMs;
 
@@ -63,6 +65,8 @@ pub struct Pick {
     pub moves: [Move; 5],
     /// With which probability it was drawn, when it explores.
     pub propensity: Option<f32>,
+    /// The part of the slate that had to have this slot, if one had.
+    pub part: Option<Channel>,
 }
 
 /// What re-ranking reads.
@@ -97,19 +101,34 @@ pub struct RerankScratch {
     similarities: Vec<Vec<f32>>,
 }
 
-/// Fills up to `n` slots. `draws` are the exploration slots, ascending.
-pub fn select(input: &RerankInput<'_>, n: usize, draws: &[ExploreDraw], scratch: &mut RerankScratch) -> Vec<Pick> {
+/// Fills up to `n` slots. `draws` are the exploration slots, ascending; `parts` are owed some of the others.
+pub fn select(
+    input: &RerankInput<'_>,
+    n: usize,
+    draws: &[ExploreDraw],
+    parts: &mut [Part],
+    scratch: &mut RerankScratch,
+) -> Vec<Pick> {
     scratch.load(input);
     for draw in draws {
         scratch.taken[draw.place] = true;
     }
     let mut picks: Vec<Pick> = Vec::with_capacity(n.min(input.rows.len()));
-    for slot in 0..n.min(input.rows.len()) {
+    let slots = n.min(input.rows.len());
+    for slot in 0..slots {
         let explore = draws.iter().find(|draw| draw.slot == slot);
+        let mut part = None;
         let place = match explore {
             Some(draw) => Some(draw.place),
-            None if slot == 0 => scratch.best_lead(input),
-            None => scratch.best(input, |_| true),
+            None if slot == 0 && parts.is_empty() => scratch.best_lead(input),
+            None if parts.is_empty() => scratch.best(input, |_| true),
+            None => {
+                let slots_left = slots - slot - draws.iter().filter(|draw| draw.slot > slot).count();
+                let untaken_best = |places: &[usize]| scratch.best_of(input, places.iter().copied());
+                let owed = next_owed(parts, slots_left, &scratch.taken, untaken_best);
+                part = owed.map(|(channel, _)| channel);
+                owed.map(|(_, place)| place).or_else(|| scratch.best(input, |_| true))
+            }
         };
         let Some(place) = place.or_else(|| late_draw(draws, &picks)) else {
             break;
@@ -125,7 +144,9 @@ pub fn select(input: &RerankInput<'_>, n: usize, draws: &[ExploreDraw], scratch:
             score,
             moves,
             propensity,
+            part,
         });
+        note_taken(parts, place);
         scratch.take(input, &picks);
     }
     picks
@@ -195,8 +216,12 @@ impl RerankScratch {
 
     /// The best candidate that is not taken and that `may` be; of equal scores the first. What is not a number sinks.
     fn best(&self, input: &RerankInput<'_>, may: impl Fn(usize) -> bool) -> Option<usize> {
+        self.best_of(input, (0..input.rows.len()).filter(|place| may(*place)))
+    }
+
+    fn best_of(&self, input: &RerankInput<'_>, places: impl Iterator<Item = usize>) -> Option<usize> {
         let mut best: Option<(usize, f32)> = None;
-        for place in (0..input.rows.len()).filter(|place| !self.taken[*place] && may(*place)) {
+        for place in places.filter(|place| !self.taken[*place]) {
             let score = input.fused[place] + self.moved(input.params, place);
             let score = if score.is_nan() { f32::NEG_INFINITY } else { score };
             if best.is_none_or(|(_, known)| score.total_cmp(&known).is_gt()) {
@@ -348,7 +373,7 @@ mod tests {
             behaviour: &BehaviourEffects::default(),
             now: TimestampMs(0),
         };
-        select(&input, rows.len(), draws, &mut RerankScratch::default())
+        select(&input, rows.len(), draws, &mut [], &mut RerankScratch::default())
             .iter()
             .map(|pick| pick.place)
             .collect()

@@ -6,6 +6,8 @@
 
 mod explore;
 mod greedy;
+mod parts;
 
 pub use explore::{ExploreDraw, draw_exploration};
 pub use greedy::{Move, Pick, RerankInput, RerankScratch, Rule, select};
+pub use parts::{Part, share_slots};

@@ -253,6 +253,9 @@ pub struct ScoredItemDto {
     pub item_id: String,
     /// Its score in this list.
     pub score: f32,
+    /// True when its rate has just risen far above its own baseline (in popular lists).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub viral: bool,
     /// The item itself, without its embedding.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ItemDto>)]

@@ -4,7 +4,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::{FieldError, Rejection, check_attributes, check_count, check_id, check_names, check_text, check_time};
+use super::{
+    FieldError, Name, Rejection, check_attributes, check_count, check_id, check_names, check_text, check_time,
+};
 use crate::event::ContextValue;
 use crate::ids::{AuthorId, ItemId};
 use crate::item::{EMBEDDING_DIM_MAX, ITEM_CATEGORIES_MAX, ITEM_REGIONS_MAX, ITEM_TAGS_MAX, Item};
@@ -149,6 +151,31 @@ impl ItemDto {
             attributes: (!item.attributes.is_empty()).then(|| item.attributes.clone()),
         }
     }
+}
+
+/// How far a new item has come with the impressions that it is guaranteed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ExplorationDto {
+    /// So many are guaranteed.
+    pub target: u32,
+    /// So many it has had.
+    pub shown: u32,
+    /// Until when, in milliseconds since 1970-01-01 UTC.
+    pub deadline: i64,
+    /// `pacing`, `done`, `stopped` (clearly more viewers skip it than is usual) or `late` (the deadline has passed).
+    #[schema(value_type = String)]
+    pub state: Name,
+}
+
+/// An item as `GET` answers it: with what the server knows about its start.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct ItemDetailDto {
+    /// The item as it was given.
+    #[serde(flatten)]
+    pub item: ItemDto,
+    /// While it is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub exploration: Option<ExplorationDto>,
 }
 
 /// The reply to a list of items.

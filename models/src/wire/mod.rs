@@ -18,7 +18,7 @@ pub use feed::{
     CauseDto, ChannelExplainDto, CorrectionDto, CorrectionTermDto, FeedDto, FeedItemDto, FeedMode, FeedPushDto,
     ItemExplainDto, MoveDto, Name, RankReply, RankRequest, RankedItemDto, ScoredItemDto, ScoredItemsReply,
 };
-pub use item::{ItemDto, ItemsReply};
+pub use item::{ExplorationDto, ItemDetailDto, ItemDto, ItemsReply};
 pub use server::{ServerMessage, SessionParamsDto};
 pub use stats::{EffectDto, StatsReply};
 pub use user::{InterestsDto, LabelDto, TagWeightDto, UserDto, UserProfileDto};

@@ -1,8 +1,9 @@
 //! Swipeline itself: the serving pipeline over the log's clock.
 //!
 //! Owns how a log's events become the product's items, signals and viewers. Everything else is the code that serves:
-//! catalogue, session state, learning, statistics, recall, ranking, re-ranking. Chance has no place in a replay (nobody
-//! in the log was shown what was drawn), so the exploration slots are off; nothing else differs from the defaults.
+//! catalogue, session state, learning, statistics, recall, ranking, re-ranking. Chance and promises have no place in a
+//! replay (nobody in the log was shown what was drawn, or an editor's picks), so the exploration slots and what is kept
+//! for new items and in a new viewer's first feeds are off; nothing else differs from the defaults.
 
 use std::sync::Arc;
 
@@ -127,6 +128,7 @@ impl Replay {
         let world = World::new(None, IndexParams::default()).context("the world of the replay")?;
         params.rerank.exploration_share = 0.0;
         params.cold_start.new_item_impressions = 0;
+        params.cold_start.first_slates = 0;
         world.params.store(Arc::new(params));
         let Catalogue { item_ids, items, .. } = history.catalogue;
         Ok(Self {
