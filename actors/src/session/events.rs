@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use actix::{Context, Handler};
-use swipeline_models::event::{Event, Signal};
-use swipeline_models::ids::{EventId, Row};
+use swipeline_models::event::{ContextValue, Event, Signal};
+use swipeline_models::ids::{EventId, Row, Word};
 use swipeline_models::learn::learn_event;
 use swipeline_models::params::Params;
 use swipeline_models::session::{Applied, ServedItem, SessionState};
@@ -22,6 +22,8 @@ use crate::shared::{SharedRef, journal_error};
 
 /// So many strong signals of one message are answered one by one; of more only the last.
 const ANSWERED_SIGNALS_MAX: usize = 16;
+/// The key of an event's context that says where it happened.
+const REGION: &str = "region";
 
 impl Handler<Ingest> for SessionActor {
     type Result = Result<Ingested, EngineError>;
@@ -130,7 +132,8 @@ impl SessionActor {
     fn take(&mut self, events: Vec<(usize, Event)>) -> Result<(Ingested, Vec<Event>), EngineError> {
         let mut ingested = Ingested::default();
         let mut counted: Vec<(Event, Row)> = Vec::with_capacity(events.len());
-        for (index, event) in events {
+        for (index, mut event) in events {
+            self.place_event(&mut event);
             let is_repeated = |id: &EventId| counted.iter().any(|(known, _)| known.event_id.as_ref() == Some(id));
             if self.state.is_duplicate(&event) || event.event_id.as_ref().is_some_and(is_repeated) {
                 ingested.duplicates += 1;
@@ -177,6 +180,18 @@ impl SessionActor {
         self.mark_dirty(sequence);
         metrics::counter!("swipeline_events_total").increment(counted.len() as u64);
         Ok((ingested, counted.into_iter().map(|(event, _)| event).collect()))
+    }
+
+    /// An event that does not say where it happened happened where the client said it is. Written into the event, so
+    /// that a replay of the journal counts it in the same region.
+    fn place_event(&self, event: &mut Event) {
+        let Some(region) = self.settings.region else { return };
+        if !event.context.contains_key(REGION)
+            && let Some(name) = self.shared.world.catalogue.words().regions.name(region)
+        {
+            let text = ContextValue::Text(name.to_string());
+            event.context.insert(REGION.to_owned(), text);
+        }
     }
 
     fn count_effects(&self, event: &Event, applied: &Applied, served: Option<ServedItem>) {
@@ -289,6 +304,15 @@ pub(super) fn count_shown(
     }
 }
 
+/// Where an event happened: where it says, or where the viewer is at home. A region that nobody has named before is given
+/// a number only by items and users, so that events cannot fill the vocabulary.
+pub(super) fn region_of(shared: &SharedRef, state: &SessionState, event: &Event) -> Option<Word> {
+    match event.context.get(REGION) {
+        Some(ContextValue::Text(name)) => shared.world.catalogue.words().regions.get(name),
+        Some(ContextValue::Flag(_) | ContextValue::Number(_)) | None => state.region,
+    }
+}
+
 /// Lets one event count everywhere: state, co-engagement, like sessions, and the item's actor. `None` when the item has
 /// just been deleted.
 fn count_event(
@@ -306,7 +330,7 @@ fn count_event(
     if applied.labels_earned > 0 {
         metrics::counter!("swipeline_labels_earned_total").increment(applied.labels_earned as u64);
     }
-    let region = state.region;
+    let region = region_of(shared, state, event);
     let watch_ms = event.watch_ms.unwrap_or(0);
     shared.items.record(
         shared,

@@ -8,7 +8,7 @@ use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::UserDto;
 use swipeline_storage::SnapshotOp;
 
-use super::events::count_shown;
+use super::events::{count_shown, region_of};
 use super::store::{session_row, stored_session};
 use crate::items::{Recorded, ReplayedItems};
 use crate::records::EventRecord;
@@ -33,7 +33,6 @@ impl ReplayedSessions {
     ) {
         let params = shared.world.params.load();
         let state = self.session(shared, user);
-        let region = state.region;
         let is_new = sequence > state.journal_sequence;
         for record in events {
             let Some(event) = record.event(user) else {
@@ -44,6 +43,7 @@ impl ReplayedSessions {
                 learn_event(&shared.world, &params, state, &event, record.row);
             }
             let watch_ms = record.watch_ms.unwrap_or(0);
+            let region = region_of(shared, state, &event);
             let recorded = Recorded {
                 row: record.row,
                 signal: event.signal,
