@@ -4,11 +4,14 @@
 //! data directory, and speaks to it from outside as an app would. Must not look inside the server.
 
 mod archive;
+mod cold_start;
 mod enrichment;
 mod learner;
+mod new_items;
 mod params;
 mod stage;
 mod story;
+mod viral;
 
 pub(crate) use story::Story;
 
@@ -19,6 +22,12 @@ pub(crate) enum Chapter {
     Params,
     /// A planted preference is learned online and shows in the scores.
     Learner,
+    /// A new viewer's feeds begin with editor's picks and tags, and become personal.
+    ColdStart,
+    /// A new item gets its impressions; a bad one is stopped early.
+    NewItems,
+    /// A viral item is listed at once.
+    Viral,
     /// The archive's rows are the accepted events; a forgotten user is in none of the places.
     Archive,
     /// An item without tags gets them from its words.
@@ -26,7 +35,15 @@ pub(crate) enum Chapter {
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 4] = [Chapter::Params, Chapter::Learner, Chapter::Archive, Chapter::Enrichment];
+pub(crate) const CHAPTERS: [Chapter; 7] = [
+    Chapter::Params,
+    Chapter::Learner,
+    Chapter::ColdStart,
+    Chapter::NewItems,
+    Chapter::Viral,
+    Chapter::Archive,
+    Chapter::Enrichment,
+];
 
 impl Chapter {
     /// The name on the command line.
@@ -34,6 +51,9 @@ impl Chapter {
         match self {
             Chapter::Params => "params",
             Chapter::Learner => "learner",
+            Chapter::ColdStart => "cold_start",
+            Chapter::NewItems => "new_items",
+            Chapter::Viral => "viral",
             Chapter::Archive => "archive",
             Chapter::Enrichment => "enrichment",
         }
@@ -47,6 +67,9 @@ impl Chapter {
         match self {
             Chapter::Params => params::walk(story).await,
             Chapter::Learner => learner::walk(story).await,
+            Chapter::ColdStart => cold_start::walk(story).await,
+            Chapter::NewItems => new_items::walk(story).await,
+            Chapter::Viral => viral::walk(story).await,
             Chapter::Archive => archive::walk(story).await,
             Chapter::Enrichment => enrichment::walk(story).await,
         }
