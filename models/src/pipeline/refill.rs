@@ -17,8 +17,14 @@ use crate::time::TimestampMs;
 const NEW_ITEM_COSINE_MIN: f32 = 0.3;
 /// So many of them join a pool beyond its size, until it is filled again.
 const NEW_ITEMS_MAX: usize = 128;
-/// Channels that live from the last positive actions and search no more than some lists.
-const LIVE_CHANNELS: [Channel; 4] = [Channel::ItemItem, Channel::SessionKnn, Channel::Linear, Channel::Tags];
+/// Channels that live from the last positive actions (a follow is one) and search no more than some lists.
+const LIVE_CHANNELS: [Channel; 5] = [
+    Channel::ItemItem,
+    Channel::SessionKnn,
+    Channel::Linear,
+    Channel::Tags,
+    Channel::Followed,
+];
 
 /// A pool that is being brought up to date for one request.
 pub(super) struct Refilling<'r, 'c> {
@@ -160,8 +166,8 @@ impl Refilling<'_, '_> {
         };
     }
 
-    /// Items that were upserted since the pool was filled join it at once when they fit the taste, and others that are
-    /// new while there is room.
+    /// Items that were upserted since the pool was filled join it at once when their author is followed or they fit the
+    /// taste, and others that are new while there is room.
     fn take_new_items(&mut self) {
         let (snapshot, taste) = (self.context.admission.snapshot, self.context.taste);
         if self.pool.state.catalogue_version == snapshot.version() {
@@ -177,7 +183,10 @@ impl Refilling<'_, '_> {
                 .map_or(0.0, |vector| cosine(&taste.blended, vector));
             let fits = taste.has_blended && likeness >= NEW_ITEM_COSINE_MIN;
             let is_new = self.context.now.since(entry.created_at) <= self.context.params.cold_start.new_item_age_ms_max;
-            if fits && self.pool.len() < room + NEW_ITEMS_MAX {
+            let has_room = self.pool.len() < room + NEW_ITEMS_MAX;
+            if has_room && self.context.session.is_following(entry.author) {
+                self.pool.add(Channel::Followed, row, entry.hash, 0.0);
+            } else if fits && has_room {
                 self.pool
                     .add(Channel::Embedding, row, entry.hash, CHANNEL_SCORE_MAX * likeness);
             } else if is_new && self.pool.len() < room {

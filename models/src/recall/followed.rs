@@ -50,3 +50,48 @@ impl RecallChannel for FollowedChannel {
         keep_best(out, quota);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::event::Signal;
+    use crate::ids::Row;
+    use crate::pipeline::testing::{NOW, Viewer, catalogue_of, item, put, rows};
+    use crate::recall::Channel;
+    use crate::time::DAY_MS;
+    use crate::wire::ItemDto;
+    use crate::world::World;
+
+    fn by_friend(world: &World, id: &str, age_days: i64) -> Row {
+        let created_at = Some(NOW.plus_ms(-age_days * DAY_MS).0);
+        put(
+            world,
+            ItemDto {
+                created_at,
+                ..item(id, "opera", "friend")
+            },
+        )
+    }
+
+    #[test]
+    fn a_follow_shows_at_once_and_so_does_what_the_author_makes_afterwards() {
+        let world = catalogue_of(600);
+        let old = by_friend(&world, "old", 20);
+        let newer = by_friend(&world, "newer", 6);
+        let mut viewer = Viewer::new();
+        for step in 0..12 {
+            viewer.act(&world, 5 * step, Signal::Like);
+        }
+        viewer.feed(&world, 10);
+        viewer.act(&world, old, Signal::Follow);
+        let slate = viewer.feed(&world, 10);
+        let found = slate.items.iter().find(|item| item.row == newer).expect("it is there");
+        assert_eq!(found.reason, Channel::Followed);
+        let newest = by_friend(&world, "newest", 4);
+        let slate = viewer.feed(&world, 10);
+        let found = slate.items.iter().find(|item| item.row == newest).expect("it is there");
+        assert!(found.channels.contains(Channel::Followed));
+        let place = |row: Row| viewer.pool.rows.iter().position(|known| *known == row);
+        assert!(place(newest).is_some() && place(newer).is_some());
+        assert!(!rows(&slate).contains(&old), "it was acted on");
+    }
+}
