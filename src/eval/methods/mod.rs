@@ -51,6 +51,16 @@ pub(crate) const ABLATIONS: &[(&str, MakeNextItem)] = &[
             switch_off(params, "session_knn")
         }))
     }),
+    ("swipeline-no-similar-users", || {
+        Box::new(Swipeline::ablation("swipeline-no-similar-users", |params| {
+            switch_off(params, "similar_users")
+        }))
+    }),
+    ("swipeline-first-feeds", || {
+        Box::new(Swipeline::ablation("swipeline-first-feeds", |params| {
+            params.cold_start.first_slates = Params::default().cold_start.first_slates
+        }))
+    }),
     ("swipeline-no-linear", || {
         Box::new(Swipeline::ablation("swipeline-no-linear", |params| {
             switch_off(params, "linear")

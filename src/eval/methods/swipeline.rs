@@ -96,6 +96,7 @@ impl NextItemMethod for Swipeline {
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {
         let mut params = self.params.clone();
+        params.cold_start.first_slates = 0;
         (self.without)(&mut params);
         let mut replay = Replay::new(history, params)?;
         replay.put_all(history.events);
@@ -128,7 +129,6 @@ impl Replay {
         let world = World::new(None, IndexParams::default()).context("the world of the replay")?;
         params.rerank.exploration_share = 0.0;
         params.cold_start.new_item_impressions = 0;
-        params.cold_start.first_slates = 0;
         world.params.store(Arc::new(params));
         let Catalogue { item_ids, items, .. } = history.catalogue;
         Ok(Self {
