@@ -404,6 +404,7 @@ impl Engine {
                 "swipeline_viral_items",
                 shared.world.trending.load().viral_count() as f64,
             ),
+            ("swipeline_similar_users", shared.world.similar_users.len() as f64),
             ("swipeline_linear_items", shared.world.linear.item_count() as f64),
             (
                 "swipeline_profile_gain_narrow",

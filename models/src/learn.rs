@@ -46,6 +46,10 @@ pub fn learn_event(
                 .extend(running, row, event.at, applied.weight, collaborative),
         );
         world.linear.count_events(1);
+        let own = state.knn_user;
+        state.knn_user = world
+            .similar_users
+            .record(own, row, event.signal, event.at, &params.similar_users);
     }
     Some(applied)
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use arc_swap::ArcSwap;
 
 use crate::catalogue::Catalogue;
-use crate::collaborative::{CoVisits, LinearSlot, ProfileChoice, SessionKnn};
+use crate::collaborative::{CoVisits, LinearSlot, ProfileChoice, SessionKnn, SimilarUsers};
 use crate::index::{IndexParams, VectorError};
 use crate::learner::LearnerSlot;
 use crate::new_items::NewItems;
@@ -30,6 +30,8 @@ pub struct World {
     pub co_visits: CoVisits,
     /// Which sessions are alike.
     pub session_knn: SessionKnn,
+    /// Which viewers have a like taste.
+    pub similar_users: SimilarUsers,
     /// What all sessions together say.
     pub linear: LinearSlot,
     /// How far back requests look.
@@ -55,6 +57,7 @@ impl World {
             new_items: NewItems::default(),
             co_visits: CoVisits::default(),
             session_knn: SessionKnn::default(),
+            similar_users: SimilarUsers::default(),
             linear: LinearSlot::default(),
             profiles: ProfileChoice::default(),
             params: ArcSwap::from(Arc::new(Params::default())),

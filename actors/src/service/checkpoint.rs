@@ -37,6 +37,10 @@ pub(crate) const META_KEYS: MetaKeys = MetaKeys {
 const CO_VISIT_ROWS_MAX: usize = 200_000;
 /// How many places of the session ring make one snapshot row.
 const KNN_PLACES_PER_ROW: usize = 512;
+/// How many pages of like viewers one checkpoint writes at most; the rest follows with the next one.
+const USER_PAGES_MAX: usize = 512;
+/// Stands before the number of a page of like viewers in [`Tree::KnnSessions`]; a row of sessions has the number alone.
+const USER_PAGE_PREFIX: u8 = b'u';
 /// How many rows go into the store at a time.
 const ROWS_PER_BATCH: usize = 1_024;
 
@@ -138,6 +142,7 @@ fn write_all(
     written += store_rows(store, co_visit_rows(shared))?;
     written += store_rows(store, knn_rows(shared))?;
     written += store_rows(store, shared.learner.take_rows())?;
+    written += store_user_pages(shared)?;
     let regions = &shared.world.catalogue.words().regions;
     let names: Vec<String> = (0..regions.len())
         .filter_map(|word| regions.name(u32::try_from(word).ok()?))
@@ -199,6 +204,25 @@ fn knn_rows(shared: &Shared) -> Vec<SnapshotOp> {
     rows
 }
 
+/// Writes the pages of like viewers that have changed. What could not be written is written with the next checkpoint.
+fn store_user_pages(shared: &Shared) -> Result<u64, SnapshotError> {
+    let users = &shared.world.similar_users;
+    let pages = users.take_dirty(USER_PAGES_MAX);
+    let row = |page: &usize| {
+        let number = u32::try_from(*page).unwrap_or(u32::MAX).to_be_bytes();
+        SnapshotOp::Put {
+            tree: Tree::KnnSessions,
+            key: [&[USER_PAGE_PREFIX], number.as_slice()].concat(),
+            value: encode(&users.export_page(*page)),
+        }
+    };
+    let stored = store_rows(&*shared.storage.snapshots, pages.iter().map(row));
+    if stored.is_err() {
+        pages.iter().for_each(|page| users.mark_dirty(*page));
+    }
+    stored
+}
+
 /// Takes up co-engagements and sessions from the snapshots.
 pub(crate) fn load_collaborative(shared: &Shared) -> Result<(), SnapshotError> {
     let params = shared.world.params.load();
@@ -216,8 +240,13 @@ pub(crate) fn load_collaborative(shared: &Shared) -> Result<(), SnapshotError> {
         }
         ControlFlow::Continue(())
     })?;
-    store.for_each(Tree::KnnSessions, &mut |_, value| {
+    store.for_each(Tree::KnnSessions, &mut |key, value| {
         match decode_bytes::<Vec<SessionRecord>>(value) {
+            Ok(records) if key.first() == Some(&USER_PAGE_PREFIX) && key.len() > size_of::<u32>() => {
+                records.iter().for_each(|record| {
+                    world.similar_users.import(record);
+                });
+            }
             Ok(records) => records.iter().for_each(|record| {
                 world.session_knn.import(record);
                 world.linear.count_events(record.items.len() as u64);
@@ -226,6 +255,7 @@ pub(crate) fn load_collaborative(shared: &Shared) -> Result<(), SnapshotError> {
         }
         ControlFlow::Continue(())
     })?;
+    world.similar_users.finish_import();
     if let Some(profiles) = store.get(Tree::Meta, META_KEYS.profiles)? {
         match decode_bytes::<ProfileRecord>(&profiles) {
             Ok(record) => world.profiles.import(&record),

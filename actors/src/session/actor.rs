@@ -175,6 +175,9 @@ impl Handler<Forget> for SessionActor {
         if let Some(key) = self.state.knn_session {
             self.shared.world.session_knn.remove(key);
         }
+        if let Some(key) = self.state.knn_user {
+            self.shared.world.similar_users.remove(key);
+        }
         self.sockets.close_all(&CloseReason::UserDeleted);
         self.state = SessionState::new(self.state.user.clone());
         self.pending = PendingOutcomes::default();

@@ -16,6 +16,7 @@ mod session_knn;
 #[cfg(test)]
 mod session_knn_tests;
 mod session_slot;
+mod similar_users;
 mod sparse_scores;
 pub(crate) mod symmetric;
 
@@ -26,4 +27,5 @@ pub use posting::ITEM_SESSIONS_MAX;
 pub use profile::{NARROW, PROFILES, ProfileChoice, ProfileRecord, QueryProfile, WIDE};
 pub use session_knn::{KnnScratch, SESSIONS_MAX, SessionKnn};
 pub use session_slot::{SESSION_ITEMS_MAX, SessionKey, SessionRecord};
+pub use similar_users::{SimilarUsers, USERS_MAX};
 pub use symmetric::NotPositiveDefinite;

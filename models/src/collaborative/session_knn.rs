@@ -150,7 +150,7 @@ impl SessionKnn {
 
     /// Takes a session out of the index.
     pub fn remove(&self, key: SessionKey) {
-        let Some(cell) = self.slots.get(self.slot_of(key)) else {
+        let Some(cell) = self.slots.get(self.place_of(key)) else {
             return;
         };
         let removed = {
@@ -291,7 +291,7 @@ impl SessionKnn {
     }
 
     /// The place of a session, by its short form like everywhere: it stays the same when 32 bits run over.
-    fn slot_of(&self, key: SessionKey) -> usize {
+    pub(super) fn place_of(&self, key: SessionKey) -> usize {
         short(key) as usize % self.capacity
     }
 
@@ -303,7 +303,7 @@ impl SessionKnn {
         at: TimestampMs,
         session_gap_ms: i64,
     ) -> Option<(SessionKey, Pushed)> {
-        let place = self.slot_of(key);
+        let place = self.place_of(key);
         let mut slot = self.slots.get(place)?.lock();
         let pause_ms = at.since(slot.last_at);
         if slot.key != Some(key) || pause_ms > session_gap_ms {
@@ -321,7 +321,7 @@ impl SessionKnn {
 
     /// Puts a session into its place of the ring; the one before it leaves the index. False when that one is newer.
     fn place(&self, key: SessionKey, session: SessionSlot) -> bool {
-        let place = self.slot_of(key);
+        let place = self.place_of(key);
         let (Some(cell), Some(last_at)) = (self.slots.get_or_make(place), self.last_at.get_or_make(place)) else {
             return false;
         };

@@ -29,12 +29,13 @@ impl Default for ChannelParams {
 }
 
 /// Name, quota and pre-rank weight of the channels that exist.
-const CHANNELS: [(&str, u32, f32); 11] = [
+const CHANNELS: [(&str, u32, f32); 12] = [
     ("embedding", 120, 1.0),
     ("embedding_long", 60, 0.6),
     ("item_item", 100, 1.0),
     ("session_knn", 100, 1.0),
     ("linear", 100, 1.0),
+    ("similar_users", 40, 0.2),
     ("tags", 60, 0.6),
     ("hot", 60, 0.4),
     ("fresh", 40, 0.2),

@@ -18,6 +18,7 @@ mod patterns;
 mod pool;
 mod popularity;
 mod rerank;
+mod similar_users;
 mod viral;
 mod windows;
 
@@ -37,6 +38,7 @@ pub use patterns::{PatternEffect, PatternKind, PatternParams, PatternScope, Patt
 pub use pool::PoolParams;
 pub use popularity::PopularityParams;
 pub use rerank::RerankParams;
+pub use similar_users::SimilarUsersParams;
 pub use viral::ViralParams;
 pub use windows::WindowParams;
 
@@ -68,6 +70,8 @@ pub struct Params {
     pub popularity: PopularityParams,
     /// Co-engagement and session neighbours.
     pub collaborative: CollaborativeParams,
+    /// Viewers with a like taste.
+    pub similar_users: SimilarUsersParams,
     /// Sizes of feeds and limits of sessions.
     pub feed: FeedParams,
     /// Tags that are inferred from texts.
@@ -94,6 +98,7 @@ impl Default for Params {
             cold_start: ColdStartParams::default(),
             popularity: PopularityParams::default(),
             collaborative: CollaborativeParams::default(),
+            similar_users: SimilarUsersParams::default(),
             feed: FeedParams::default(),
             enrichment: EnrichmentParams::default(),
             archive: ArchiveParams::default(),
@@ -118,6 +123,7 @@ impl Params {
         cold_start::validate(&self.cold_start, &mut checks);
         popularity::validate(&self.popularity, &mut checks);
         collaborative::validate(&self.collaborative, &mut checks);
+        similar_users::validate(&self.similar_users, &mut checks);
         feed::validate(&self.feed, &mut checks);
         enrichment::validate(&self.enrichment, &mut checks);
         archive::validate(&self.archive, &mut checks);

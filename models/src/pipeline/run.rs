@@ -370,7 +370,7 @@ fn strongest(channels: ChannelSet, evidence: &Evidence, explores: bool) -> Chann
     let strength = |channel: Channel| match channel {
         Channel::Followed => 2.0,
         Channel::Explore | Channel::Backfill => -1.0,
-        Channel::EmbeddingLong | Channel::Fresh | Channel::ColdStart | Channel::Linear => 0.1,
+        Channel::EmbeddingLong | Channel::Fresh | Channel::ColdStart | Channel::Linear | Channel::SimilarUsers => 0.1,
         Channel::Embedding | Channel::ItemItem | Channel::SessionKnn | Channel::Tags | Channel::Hot => {
             evidence_place(channel).map_or(0.1, |column| evidence[column])
         }

@@ -298,6 +298,21 @@ mod tests {
         );
     }
 
+    #[test]
+    fn what_was_written_before_there_were_viral_items_is_read() {
+        let mut stats = ItemStats::default();
+        record(&mut stats, Signal::Like, 0, Some(1));
+        let before = (
+            stats.last_sequence,
+            &stats.windows,
+            &stats.regions,
+            stats.lifetime,
+            stats.decayed,
+        );
+        let bytes = rmp_serde::to_vec(&before).expect("encodes");
+        assert_eq!(rmp_serde::from_slice::<ItemStats>(&bytes).expect("decodes"), stats);
+    }
+
     proptest! {
         #[test]
         fn any_history_survives_the_snapshot_and_reads_finite(

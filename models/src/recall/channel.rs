@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 /// Number of [`Channel`]s.
-pub const CHANNEL_COUNT: usize = 12;
+pub const CHANNEL_COUNT: usize = 13;
 
 /// Where a candidate came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -33,6 +33,8 @@ pub enum Channel {
     Backfill = 10,
     /// Fits what the viewer liked last, taken together, by the linear model.
     Linear = 11,
+    /// Engaged with by viewers who, over weeks, engaged with the same items.
+    SimilarUsers = 12,
 }
 
 impl Channel {
@@ -50,6 +52,7 @@ impl Channel {
         Channel::Explore,
         Channel::Backfill,
         Channel::Linear,
+        Channel::SimilarUsers,
     ];
 
     /// The name in params, explanations, metrics and on the wire.
@@ -68,6 +71,7 @@ impl Channel {
             Channel::Explore => "explore",
             Channel::Backfill => "backfill",
             Channel::Linear => "linear",
+            Channel::SimilarUsers => "similar_users",
         }
     }
 
@@ -87,6 +91,7 @@ impl Channel {
             Channel::Explore => "something different",
             Channel::Backfill => "not seen yet",
             Channel::Linear => "fits all that you liked last",
+            Channel::SimilarUsers => "liked by viewers with a taste like yours",
         }
     }
 

@@ -16,6 +16,7 @@ mod item_item;
 mod linear;
 mod pool;
 mod session_knn;
+mod similar_users;
 mod start;
 mod tags;
 
@@ -39,7 +40,7 @@ pub(crate) trait RecallChannel: Sync {
 }
 
 /// The channels in the order in which they fill the pool: the most personal first.
-pub(crate) const CHANNELS: [&dyn RecallChannel; 11] = [
+pub(crate) const CHANNELS: [&dyn RecallChannel; 12] = [
     &item_item::ItemItemChannel,
     &session_knn::SessionKnnChannel,
     &linear::LinearChannel,
@@ -49,6 +50,7 @@ pub(crate) const CHANNELS: [&dyn RecallChannel; 11] = [
     &followed::FollowedChannel,
     &tags::TagsChannel,
     &embedding::EmbeddingLongChannel,
+    &similar_users::SimilarUsersChannel,
     &hot::HotChannel,
     &fresh::FreshChannel,
 ];

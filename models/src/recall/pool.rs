@@ -39,7 +39,8 @@ pub const fn blend_place(channel: Channel) -> Option<usize> {
         | Channel::ColdStart
         | Channel::Followed
         | Channel::Explore
-        | Channel::Backfill => None,
+        | Channel::Backfill
+        | Channel::SimilarUsers => None,
     }
 }
 
@@ -61,7 +62,8 @@ pub const fn evidence_place(channel: Channel) -> Option<usize> {
         | Channel::Followed
         | Channel::Explore
         | Channel::Backfill
-        | Channel::Linear => None,
+        | Channel::Linear
+        | Channel::SimilarUsers => None,
     }
 }
 

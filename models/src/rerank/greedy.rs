@@ -123,7 +123,8 @@ pub fn select(
             None if slot == 0 && parts.is_empty() => scratch.best_lead(input),
             None if parts.is_empty() => scratch.best(input, |_| true),
             None => {
-                let slots_left = slots - slot - draws.iter().filter(|draw| draw.slot > slot).count();
+                let explored_later = draws.iter().filter(|draw| (slot + 1..slots).contains(&draw.slot));
+                let slots_left = slots - slot - explored_later.count();
                 let untaken_best = |places: &[usize]| scratch.best_of(input, places.iter().copied());
                 let owed = next_owed(parts, slots_left, &scratch.taken, untaken_best);
                 part = owed.map(|(channel, _)| channel);

@@ -10,6 +10,7 @@ use super::{
     RecentAction, RecentHashes, SessionState, WindowsSnapshot,
 };
 use crate::catalogue::{Vocabularies, Vocabulary};
+use crate::collaborative::SessionKey;
 use crate::event::{SIGNAL_COUNT, Signal};
 use crate::ids::{Row, UserId};
 use crate::time::TimestampMs;
@@ -42,6 +43,9 @@ pub struct SessionSnapshot {
     strays: Vec<StraySnapshot>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     fusion: Option<LearnedFusion>,
+    /// Missing in what was written before there was such a thing.
+    #[serde(default)]
+    knn_user: Option<SessionKey>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -93,6 +97,7 @@ impl SessionSnapshot {
                 .behaviour
                 .as_deref()
                 .map(|behaviour| BehaviourSnapshot::of(behaviour, words)),
+            knn_user: state.knn_user,
         }
     }
 
@@ -132,6 +137,7 @@ impl SessionSnapshot {
             .filter_map(|stray| stray.restore(words))
             .collect();
         state.fusion = self.fusion.map(Box::new);
+        state.knn_user = self.knn_user;
         state
     }
 

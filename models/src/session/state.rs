@@ -93,6 +93,8 @@ pub struct SessionState {
     pub served: Served,
     /// The viewer's running session in the index of sessions; not stored.
     pub knn_session: Option<SessionKey>,
+    /// The viewer's row in the index of like viewers.
+    pub knn_user: Option<SessionKey>,
     /// The last journal record that is contained.
     pub journal_sequence: u64,
     /// When the viewer was last heard of, by the server's clock.
@@ -126,6 +128,7 @@ impl SessionState {
             feed_seq: 0,
             served: Served::default(),
             knn_session: None,
+            knn_user: None,
             journal_sequence: 0,
             active_at: TimestampMs::default(),
         }
