@@ -6,6 +6,7 @@ use super::*;
 use crate::archive::{self, ArchiveStatus, TimeRange};
 use crate::records::decode_bytes;
 use swipeline_models::session::SessionSnapshot;
+use swipeline_models::user::User;
 use swipeline_models::wire::UserDto;
 use swipeline_storage::archive::ArchiveKind;
 use swipeline_storage::table::Cell;
