@@ -87,6 +87,7 @@ fn slate(world: &World, ready: &mut Ready, seed: u64, scratch: &mut Scratch, clo
         now: NOW,
         seed,
         region: None,
+        context: Default::default(),
         excluded: &[],
         params: &params,
         explain: false,

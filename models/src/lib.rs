@@ -7,6 +7,7 @@
 pub mod baselines;
 pub mod catalogue;
 pub mod collaborative;
+pub mod control;
 pub mod enrichment;
 pub mod event;
 pub mod features;

@@ -8,6 +8,7 @@ use arc_swap::ArcSwap;
 
 use crate::catalogue::Catalogue;
 use crate::collaborative::{CoVisits, LinearSlot, ProfileChoice, SessionKnn, SimilarUsers};
+use crate::control::{ChannelGuards, MixerNames};
 use crate::index::{IndexParams, VectorError};
 use crate::learner::LearnerSlot;
 use crate::new_items::NewItems;
@@ -42,6 +43,10 @@ pub struct World {
     pub ranker: RankerSlot,
     /// What outcomes have taught about the model's predictions.
     pub learner: LearnerSlot,
+    /// Which channels are cut off.
+    pub guards: ChannelGuards,
+    /// What the channels that stand for mixers are called.
+    pub mixers: MixerNames,
 }
 
 impl World {
@@ -61,6 +66,8 @@ impl World {
             linear: LinearSlot::default(),
             profiles: ProfileChoice::default(),
             params: ArcSwap::from(Arc::new(Params::default())),
+            guards: ChannelGuards::default(),
+            mixers: MixerNames::default(),
             ranker: RankerSlot::bundled(TimestampMs::default())
                 .unwrap_or_else(|_| RankerSlot::linear(TimestampMs::default())),
             learner: LearnerSlot::default(),

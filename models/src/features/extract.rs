@@ -13,7 +13,7 @@ use crate::index::dot_f32;
 use crate::params::Params;
 use crate::pipeline::Taste;
 use crate::popularity::{Board, BoardEntry, PopularWindow, TrendingLists};
-use crate::recall::{CHANNEL_COUNT, ChannelSet, Evidence};
+use crate::recall::{ChannelSet, Evidence};
 use crate::session::{Affinities, SessionState, squash};
 use crate::time::TimestampMs;
 
@@ -25,6 +25,8 @@ const POPULARITY_PRIOR_IMPRESSIONS: f32 = 10.0;
 const IMPRESSIONS_LN_SCALE: f32 = 11.512_935;
 const DURATION_S_LN_SCALE: f32 = 6.398_595;
 const EVENTS_LN_SCALE: f32 = 9.210_44;
+/// The channels that models know; what an operator adds does not count, so that a rule leaves predictions alone.
+const MODEL_CHANNEL_COUNT: f32 = 12.0;
 /// Views of prior belief behind a viewer's own rates.
 const USER_PRIOR_VIEWS: f32 = 10.0;
 
@@ -130,7 +132,10 @@ impl FeatureContext<'_> {
         set(Feature::ChannelSessionKnn, evidence[2]);
         set(Feature::ChannelTags, evidence[3]);
         set(Feature::ChannelHot, evidence[4]);
-        set(Feature::ChannelCount, channels.len() as f32 / CHANNEL_COUNT as f32);
+        set(
+            Feature::ChannelCount,
+            channels.without(ChannelSet::BY_OPERATOR).len() as f32 / MODEL_CHANNEL_COUNT,
+        );
         let [like_rate, skip_rate, watch_ratio, events] = self.user_columns;
         set(Feature::UserLikeRate, like_rate);
         set(Feature::UserSkipRate, skip_rate);

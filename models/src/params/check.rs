@@ -2,17 +2,21 @@
 
 use serde_json::{Map, Value};
 
-use super::{Params, PatternParams, PatternStep};
+use super::{BoostRule, MixerParams, Params, PatternParams, PatternStep};
 use crate::time::DAY_MS;
 use crate::wire::FieldError;
 
 /// Maps with keys of the user's choice; everything below them is checked by serde and by the sections.
 const OPEN_MAPS: [&str; 1] = ["cold_start.editors_picks"];
+/// The free keys that a mixer has of its own.
+const MIXER_WEIGHTS: &str = ".weights.";
 
-/// Lists of objects, by their path without numbers, with an element of defaults: what is unknown or wrong in an element is
-/// named by its path, and what an element leaves out has its default.
+/// Lists of objects, and maps with free keys, by their path without numbers, with an element that has every key: what is
+/// unknown or wrong in an element is named by its path, and what an element leaves out has its default.
 fn element_default(path: &str) -> Option<Value> {
     let element = match without_numbers(path).as_str() {
+        "boosts" => serde_json::to_value(BoostRule::template()),
+        "mixers" => serde_json::to_value(MixerParams::default()),
         "patterns" => serde_json::to_value(PatternParams::default()),
         "patterns[].steps" => serde_json::to_value(PatternStep::default()),
         _ => return None,
@@ -43,7 +47,10 @@ pub fn parse(document: Value) -> Result<Params, Vec<FieldError>> {
     overlay("", &mut readable, &document);
     match serde_json::from_value::<Params>(readable) {
         Ok(params) => errors.extend(params.validate()),
-        Err(error) if errors.is_empty() => errors.push(FieldError::new("params", "malformed", error.to_string())),
+        Err(error) if errors.is_empty() => {
+            let path = culprit(&document).unwrap_or_else(|| "params".to_owned());
+            errors.push(FieldError::new(path, "malformed", error.to_string()));
+        }
         Err(_) => {}
     }
     if !errors.is_empty() {
@@ -79,11 +86,12 @@ fn overlay(path: &str, target: &mut Value, document: &Value) {
     match (target, document) {
         (Value::Object(target), Value::Object(document)) => {
             for (key, value) in document {
-                let path = join(path, key);
+                let child = join(path, key);
                 match target.get_mut(key) {
-                    Some(known) => overlay(&path, known, value),
-                    None if is_open(&path) => {
-                        target.insert(key.clone(), value.clone());
+                    Some(known) => overlay(&child, known, value),
+                    None if is_open(&child) || element_default(path).is_some() => {
+                        let template = element_default(path).unwrap_or(Value::Null);
+                        target.insert(key.clone(), known_part(&template, value));
                     }
                     None => {}
                 }
@@ -94,12 +102,31 @@ fn overlay(path: &str, target: &mut Value, document: &Value) {
             for (number, element) in document.iter().enumerate() {
                 let path = format!("{path}[{number}]");
                 let mut readable = element_default(path_of_list(&path)).unwrap_or(Value::Null);
-                overlay(&path, &mut readable, element);
+                if path_of_list(&path) == "boosts" {
+                    // Of its effects a rule has one, and the template has all.
+                    readable = known_part(&readable, element);
+                } else {
+                    overlay(&path, &mut readable, element);
+                }
                 target.push(readable);
             }
         }
         (target, document) if same_kind(target, document) => *target = document.clone(),
         _ => {}
+    }
+}
+
+/// What of an element is known to a template and of its kind; all of it where the template is an open map.
+fn known_part(template: &Value, element: &Value) -> Value {
+    match (template, element) {
+        (Value::Object(template), Value::Object(element)) if !template.is_empty() => {
+            let known = element.iter().filter_map(|(key, value)| {
+                let template = template.get(key).filter(|template| same_kind(template, value))?;
+                Some((key.clone(), known_part(template, value)))
+            });
+            Value::Object(known.collect())
+        }
+        (_, element) => element.clone(),
     }
 }
 
@@ -111,12 +138,13 @@ fn path_of_list(path: &str) -> &str {
 fn compare(path: &str, document: &Value, defaults: &Value, errors: &mut Vec<FieldError>) {
     match (document, defaults) {
         (Value::Object(document), Value::Object(defaults)) => {
+            let element = element_default(path);
             for (key, value) in document {
-                let path = join(path, key);
-                match defaults.get(key) {
-                    Some(default) => compare(&path, value, default, errors),
-                    None if is_open(&path) => {}
-                    None => errors.push(FieldError::new(path, "unknown_key", "is not a parameter")),
+                let child = join(path, key);
+                match defaults.get(key).or(element.as_ref()) {
+                    Some(default) => compare(&child, value, default, errors),
+                    None if is_open(&child) => {}
+                    None => errors.push(FieldError::new(child, "unknown_key", "is not a parameter")),
                 }
             }
         }
@@ -127,6 +155,8 @@ fn compare(path: &str, document: &Value, defaults: &Value, errors: &mut Vec<Fiel
             }
         }
         (document, defaults) if same_kind(document, defaults) => {}
+        // What may be left out may be said to be left out.
+        (Value::Null, _) if path.contains('[') => {}
         (document, defaults) => errors.push(FieldError::new(
             if path.is_empty() { "params" } else { path },
             "wrong_type",
@@ -135,8 +165,42 @@ fn compare(path: &str, document: &Value, defaults: &Value, errors: &mut Vec<Fiel
     }
 }
 
+/// The key that keeps a document of the right kinds from being read, such as a count below zero: the deepest one that
+/// cannot be read although everything else is left out.
+fn culprit(document: &Value) -> Option<String> {
+    let is_readable = |document: &Value| {
+        let mut readable = serde_json::to_value(Params::default()).unwrap_or(Value::Null);
+        overlay("", &mut readable, document);
+        serde_json::from_value::<Params>(readable).is_ok()
+    };
+    fn search(
+        path: &str,
+        value: &Value,
+        is_readable: &dyn Fn(&Value) -> bool,
+        wrap: &dyn Fn(Value) -> Value,
+    ) -> Option<String> {
+        if is_readable(&wrap(value.clone())) {
+            return None;
+        }
+        let inside = match value {
+            Value::Object(fields) => fields.iter().find_map(|(key, value)| {
+                let alone = |value: Value| wrap(Value::Object(Map::from_iter([(key.clone(), value)])));
+                search(&join(path, key), value, is_readable, &alone)
+            }),
+            Value::Array(elements) => elements.iter().enumerate().find_map(|(place, value)| {
+                let alone = |value: Value| wrap(Value::Array(vec![value]));
+                search(&format!("{path}[{place}]"), value, is_readable, &alone)
+            }),
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => None,
+        };
+        Some(inside.unwrap_or_else(|| path.to_owned()))
+    }
+    search("", document, &is_readable, &|value| value).filter(|path| !path.is_empty())
+}
+
 fn is_open(path: &str) -> bool {
-    OPEN_MAPS.iter().any(|open| path.starts_with(open))
+    let is_mixer_weight = path.starts_with("mixers.") && path.contains(MIXER_WEIGHTS);
+    is_mixer_weight || OPEN_MAPS.iter().any(|open| path.starts_with(open))
 }
 
 fn same_kind(left: &Value, right: &Value) -> bool {

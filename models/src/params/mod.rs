@@ -3,6 +3,8 @@
 //! Owns: its shape, its defaults and its validation. Must not know how it is versioned, stored or served.
 
 mod archive;
+mod boosts;
+mod breakers;
 mod channels;
 mod check;
 mod cold_start;
@@ -14,6 +16,7 @@ mod feed;
 mod fusion;
 mod interest;
 mod learner;
+mod mixers;
 mod patterns;
 mod pool;
 mod popularity;
@@ -23,6 +26,8 @@ mod viral;
 mod windows;
 
 pub use archive::ArchiveParams;
+pub use boosts::{BOOSTS_MAX, BoostRule, BoostTarget};
+pub use breakers::BreakerParams;
 pub use channels::ChannelParams;
 pub use check::{merge_patch, parse};
 pub use cold_start::ColdStartParams;
@@ -34,6 +39,7 @@ pub use feed::FeedParams;
 pub use fusion::FusionParams;
 pub use interest::{InterestFusion, InterestParams, SignalWeights};
 pub use learner::LearnerParams;
+pub use mixers::{MixRule, MixerParams};
 pub use patterns::{PatternEffect, PatternKind, PatternParams, PatternScope, PatternStep};
 pub use pool::PoolParams;
 pub use popularity::PopularityParams;
@@ -46,7 +52,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::control::{CompiledControl, Control};
 use crate::wire::FieldError;
+use crate::world::World;
 
 /// Every number an operator may turn, with defaults that work.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -56,6 +64,12 @@ pub struct Params {
     pub interest: InterestParams,
     /// The recall channels, by name.
     pub channels: BTreeMap<String, ChannelParams>,
+    /// Channels that an operator declares as combinations of others, by name.
+    pub mixers: BTreeMap<String, MixerParams>,
+    /// When a channel is cut off, and when it is tried again.
+    pub breakers: BreakerParams,
+    /// What an operator raises or lowers for a while.
+    pub boosts: Vec<BoostRule>,
     /// The candidate pool that a session keeps between swipes.
     pub pool: PoolParams,
     /// How predicted objectives become one score.
@@ -84,6 +98,9 @@ pub struct Params {
     pub windows: WindowParams,
     /// The online learner that corrects the ranking model.
     pub learner: LearnerParams,
+    /// What is derived from the sections above on first use; no part of the document.
+    #[serde(skip)]
+    pub compiled: CompiledControl,
 }
 
 impl Default for Params {
@@ -91,6 +108,9 @@ impl Default for Params {
         Self {
             interest: InterestParams::default(),
             channels: channels::channels_default(),
+            mixers: BTreeMap::new(),
+            breakers: BreakerParams::default(),
+            boosts: Vec::new(),
             pool: PoolParams::default(),
             fusion: FusionParams::default(),
             rerank: RerankParams::default(),
@@ -105,6 +125,7 @@ impl Default for Params {
             patterns: patterns::patterns_default(),
             windows: WindowParams::default(),
             learner: LearnerParams::default(),
+            compiled: CompiledControl::default(),
         }
     }
 }
@@ -115,7 +136,10 @@ impl Params {
     pub fn validate(&self) -> Vec<FieldError> {
         let mut checks = check::Checks::default();
         interest::validate(&self.interest, &mut checks);
-        channels::validate(&self.channels, &mut checks);
+        channels::validate(&self.channels, &self.mixers, &mut checks);
+        mixers::validate(&self.mixers, &mut checks);
+        breakers::validate(&self.breakers, &mut checks);
+        boosts::validate(&self.boosts, &mut checks);
         pool::validate(&self.pool, &mut checks);
         fusion::validate(&self.fusion, &mut checks);
         rerank::validate(&self.rerank, &mut checks);
@@ -133,13 +157,18 @@ impl Params {
         checks.into_errors()
     }
 
+    /// The sections about channels, mixers and boosts as the pipeline reads them.
+    pub fn control(&self, world: &World) -> &Control {
+        self.compiled.of(self, world)
+    }
+
     /// The settings of a channel; switched off when the document does not name it.
     #[must_use]
     pub fn channel(&self, name: &str) -> ChannelParams {
         self.channels.get(name).cloned().unwrap_or(ChannelParams {
             enabled: false,
             quota: 0,
-            weight: 0.0,
+            ..ChannelParams::default()
         })
     }
 }
@@ -182,6 +211,79 @@ mod tests {
                 "{expected} is missing in {fields:?}"
             );
         }
+    }
+
+    #[test]
+    fn bad_keys_inside_lists_and_open_maps_are_reported_by_their_path() {
+        let fields = bad_fields(json!({
+            "boosts": [
+                {"name": "a", "target": {"category": "beauty"}, "factor": 1.2},
+                {"name": "a", "target": {"label": "x"}, "add": 1, "share": 0.1, "from": 9, "until": 8},
+                {"name": "c", "target": {"categroy": "beauty"}, "factr": 2, "share": "many"},
+            ],
+            "mixers": {"both": {"sources": ["hot", "hto"], "weights": {"tags": 1.0}, "quota": "x", "rul": "union"}},
+        }));
+        for expected in [
+            "boosts[2].target.categroy",
+            "boosts[2].factr",
+            "boosts[2].share",
+            "mixers.both.quota",
+            "mixers.both.rul",
+        ] {
+            assert!(
+                fields.iter().any(|field| field == expected),
+                "{expected} is missing in {fields:?}"
+            );
+        }
+        let fields = bad_fields(json!({
+            "boosts": [
+                {"name": "a", "target": {"label": "x"}, "add": 1, "share": 0.1, "from": 9, "until": 8},
+                {"name": "a", "target": {"item": "x"}, "add": 1000},
+            ],
+            "mixers": {"both": {"sources": ["hot", "hto"], "weights": {"tags": 1.0}}, "hot": {"sources": []}},
+        }));
+        for expected in [
+            "boosts[0]",
+            "boosts[0].until",
+            "boosts[0].target",
+            "boosts[1].name",
+            "boosts[1].add",
+            "mixers.both.sources[1]",
+            "mixers.both.weights.tags",
+            "mixers.hot",
+            "mixers.hot.sources",
+        ] {
+            assert!(
+                fields.iter().any(|field| field == expected),
+                "{expected} is missing in {fields:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn impossible_settings_of_channels_are_refused_by_their_key() {
+        let fields = bad_fields(json!({
+            "channels": {"hot": {"min_share": 0.5, "max_share": 0.2, "weight": -1},
+                         "tags": {"min_share": 0.4}, "fresh": {"min_share": 0.2, "time_budget_us": 0}},
+        }));
+        for expected in [
+            "channels.hot.min_share",
+            "channels.hot.weight",
+            "channels.tags.min_share",
+            "channels.fresh.min_share",
+            "channels.fresh.time_budget_us",
+        ] {
+            assert!(
+                fields.iter().any(|field| field == expected),
+                "{expected} is missing in {fields:?}"
+            );
+        }
+        assert_eq!(
+            bad_fields(json!({"channels": {"hot": {"quota": -1}}})),
+            ["channels.hot.quota"]
+        );
+        let mixers = json!({"mixers": {"m": {"sources": ["hot"], "rule": "unoin"}}});
+        assert_eq!(bad_fields(mixers), ["mixers.m.rule"]);
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 
 use super::scratch::Candidates;
 use crate::catalogue::CatalogueSnapshot;
+use crate::control::MixerNames;
 use crate::features::schema::{FEATURE_COUNT, Feature};
 use crate::learner::explain_candidate;
 use crate::rank::{FusionWeights, Objective};
@@ -14,7 +15,12 @@ use crate::wire::{CorrectionDto, ItemExplainDto, MoveDto, Name};
 
 /// Explains a picked candidate.
 #[must_use]
-pub fn explain_item(pick: &Pick, candidates: &Candidates, snapshot: &CatalogueSnapshot) -> ItemExplainDto {
+pub fn explain_item(
+    pick: &Pick,
+    candidates: &Candidates,
+    snapshot: &CatalogueSnapshot,
+    names: &MixerNames,
+) -> ItemExplainDto {
     let place = pick.place;
     let objectives = Objective::ALL
         .into_iter()
@@ -29,7 +35,7 @@ pub fn explain_item(pick: &Pick, candidates: &Candidates, snapshot: &CatalogueSn
         .iter()
         .map(|channel| {
             let score = evidence_place(channel).map_or(1.0, |column| candidates.evidence[place][column]);
-            (name(channel.name()), score)
+            (names.name(channel), score)
         })
         .collect();
     ItemExplainDto {

@@ -3,8 +3,12 @@
 //! Owns the order of the stages and the report of what each did. The stages themselves live in `recall`, `features`,
 //! `rank` and `rerank`. Must not change anything shared or anything of the viewer but the candidate pool.
 
+mod arrange;
+mod ask;
 #[cfg(test)]
 mod behaviour_tests;
+#[cfg(test)]
+mod control_tests;
 #[cfg(test)]
 mod drift_tests;
 mod explain;
@@ -27,9 +31,9 @@ pub(crate) mod testing;
 mod tests;
 
 pub use explain::explain_item;
-pub use query::{Clock, Query};
+pub use query::{Clock, Query, RequestContext};
 pub use run::{rank_items, run};
 pub use scratch::Scratch;
-pub use slate::{ChannelReport, Degraded, Refill, Report, STAGE_COUNT, Slate, SlateItem, Stage};
+pub use slate::{ChannelReport, Degraded, Refill, Report, STAGE_COUNT, Slate, SlateItem, Stage, Trouble};
 pub use taste::Taste;
 pub(crate) use taste::cosine;

@@ -10,6 +10,7 @@ use super::Taste;
 use super::taste::cosine;
 use crate::catalogue::CatalogueSnapshot;
 use crate::collaborative::QueryProfile;
+use crate::control::Control;
 use crate::features::WordWeights;
 use crate::params::Params;
 use crate::popularity::{ScoredRow, keep_best};
@@ -38,21 +39,21 @@ pub(super) struct PreRanker<'a> {
 
 impl<'a> PreRanker<'a> {
     /// Scores the candidates of a pool for a viewer.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "each is one of the things that the score is made of"
+    )]
     pub(super) fn new(
         pool: &'a Pool,
         snapshot: &'a CatalogueSnapshot,
         taste: &'a Taste,
         categories: &'a WordWeights,
         params: &Params,
+        control: &Control,
         profile: &QueryProfile,
         positive_events: u64,
     ) -> Self {
-        let channel_weights = Channel::ALL.map(|channel| {
-            params
-                .channels
-                .get(channel.name())
-                .map_or(0.0, |settings| settings.weight)
-        });
+        let channel_weights = Channel::ALL.map(|channel| control.settings(channel).weight);
         let of = |channel: Channel| channel_weights[channel.number()];
         let blend_weights = [
             of(Channel::ItemItem) * profile.item_weight,

@@ -7,6 +7,15 @@ use crate::time::TimestampMs;
 /// A monotonic clock in nanoseconds, brought by the caller for the report; `|| 0` where time does not matter.
 pub type Clock<'a> = &'a dyn Fn() -> u64;
 
+/// What a client says about its situation: ranking context.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct RequestContext<'a> {
+    /// On what kind of device, such as `phone`.
+    pub device: Option<&'a str>,
+    /// By which kind of network, such as `wifi`.
+    pub network: Option<&'a str>,
+}
+
 /// One request.
 pub struct Query<'a> {
     /// How many items.
@@ -17,6 +26,8 @@ pub struct Query<'a> {
     pub seed: u64,
     /// Where the viewer is for this request.
     pub region: Option<Word>,
+    /// On what the viewer is, and how connected.
+    pub context: RequestContext<'a>,
     /// Hashes of items to leave out, sorted.
     pub excluded: &'a [u64],
     /// The numbers that hold for this viewer: those in force for all, or those of an experiment.

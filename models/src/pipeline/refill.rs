@@ -5,12 +5,13 @@
 //! asked after every further positive action, because they are cheap at any size and hold the newest evidence.
 
 use super::Query;
-use super::slate::{ChannelReport, Refill, Report};
+use super::slate::{Refill, Report, Trouble};
 use super::taste::cosine;
+use crate::control::Mixer;
 use crate::features::schema::CHANNEL_SCORE_MAX;
 use crate::ids::Row;
 use crate::popularity::ScoredRow;
-use crate::recall::{Admission, CHANNELS, Channel, Filter, FilterCounts, Pool, RecallChannel, RecallContext};
+use crate::recall::{Admission, CHANNELS, Channel, ChannelSet, Filter, FilterCounts, Pool, RecallContext};
 use crate::time::TimestampMs;
 
 /// New items whose cosine with the taste is at least this join every pool at once.
@@ -52,6 +53,7 @@ impl Refilling<'_, '_> {
             Refill::None => {}
         }
         self.pool.state.last_positive = self.last_positive();
+        self.report.missing = self.pool.state.missing;
         self.take_new_items();
         self.pool.len() - left_out
     }
@@ -66,7 +68,8 @@ impl Refilling<'_, '_> {
         let is_elsewhere = state.region != self.context.admission.region;
         let low = ((params.low_factor * self.query.n as f32) as usize).min(self.size_max() / 2);
         let is_low = usable < low.max(self.query.n);
-        if self.query.explain || is_old || is_elsewhere || is_low || self.has_turned() {
+        let is_changed = state.control_key != self.control_key() || self.is_missed_channel_back();
+        if self.query.explain || is_old || is_elsewhere || is_low || is_changed || self.has_turned() {
             return Refill::Full;
         }
         if state.last_positive == self.last_positive() {
@@ -97,25 +100,62 @@ impl Refilling<'_, '_> {
         (self.context.params.pool.size_max as usize).max(3 * self.query.n)
     }
 
+    /// Moves when an operator changes a channel, and when a rule that names candidates begins or ends.
+    fn control_key(&self) -> u64 {
+        let control = self.context.control;
+        // Odd, so that no two sets of rules fall together.
+        control.recall_key ^ self.context.active.bits().wrapping_mul(0x9E37_79B9_7F4A_7C15)
+    }
+
+    /// Whether a channel that this pool lacks may be asked again.
+    fn is_missed_channel_back(&self) -> bool {
+        let (context, breakers) = (&self.context, &self.context.params.breakers);
+        let is_back = |channel| context.world.guards.would_admit(channel, context.now, breakers);
+        self.pool.state.missing.iter().any(is_back)
+    }
+
     /// Each channel is sure of its share of the room by quota, and takes what those before it have left over.
     fn ask_all_channels(&mut self) {
+        let resting = self.resting();
         // What the client holds already no channel names now, and it is wanted again when the client's feed is replaced.
         let admission = &self.context.admission;
-        self.pool.retain(|_, hash, _| admission.excludes(hash));
+        self.pool.forget_all_but(resting, |hash| admission.excludes(hash));
+        self.pool.state.missing = ChannelSet::default();
+        self.context.scratch.mix.clear();
         let size_max = self.pool.len() + self.size_max();
+        let control = self.context.control;
+        let mixers = control.mixers.iter().map(|mixer| self.quota_of(mixer.channel));
         let quotas = CHANNELS.map(|channel| self.quota_of(channel.channel()));
-        let total: usize = quotas.iter().sum();
+        let total: usize = quotas.iter().sum::<usize>() + mixers.sum::<usize>();
         let mut later = total;
-        for (channel, quota) in CHANNELS.into_iter().zip(quotas) {
+        let mut room = |quota: usize| {
             later -= quota;
             let kept_free = if total > size_max {
                 size_max * later / total
             } else {
                 later
             };
-            self.ask(channel, quota, size_max - kept_free);
+            size_max - kept_free
+        };
+        for (channel, quota) in CHANNELS.into_iter().zip(quotas) {
+            let room = room(quota);
+            if resting.contains(channel.channel()) {
+                self.report.channels[channel.channel().number()].trouble = Some(Trouble::Resting);
+            } else {
+                self.ask(channel, quota, room);
+            }
+        }
+        for mixer in &control.mixers {
+            let quota = self.quota_of(mixer.channel);
+            let room = room(quota);
+            if resting.contains(mixer.channel) {
+                self.report.channels[mixer.channel.number()].trouble = Some(Trouble::Resting);
+            } else {
+                self.mix(mixer, quota, room);
+            }
         }
         self.pool.state.filled_at = Some(self.context.now);
+        self.pool.state.control_key = self.control_key();
         self.pool.state.region = self.context.admission.region;
         self.pool.state.catalogue_version = self.context.admission.snapshot.version();
         self.pool.state.taste.clear();
@@ -124,46 +164,61 @@ impl Refilling<'_, '_> {
         }
     }
 
+    /// Channels that this session asked too lately. What they named for another region or under other settings does not
+    /// count.
+    fn resting(&self) -> ChannelSet {
+        let state = &self.pool.state;
+        let mut resting = ChannelSet::default();
+        if state.region != self.context.admission.region || state.control_key != self.control_key() {
+            return resting;
+        }
+        for channel in Channel::ALL {
+            let interval_ms = self.context.control.settings(channel).min_interval_ms;
+            if interval_ms > 0 && self.context.now.since(state.asked_at[channel.number()]) < interval_ms {
+                resting = resting.with(ChannelSet::of(channel));
+            }
+        }
+        resting
+    }
+
     /// What the live channels name always joins; the pool stays bounded, because what nobody names any more goes.
     fn ask_live_channels(&mut self) {
-        for channel in CHANNELS
-            .into_iter()
-            .filter(|channel| LIVE_CHANNELS.contains(&channel.channel()))
-        {
-            self.pool.forget(channel.channel());
+        let resting = self.resting();
+        let control = self.context.control;
+        self.context.scratch.mix.clear();
+        let is_live = |channel: Channel| LIVE_CHANNELS.contains(&channel) && !resting.contains(channel);
+        for channel in CHANNELS.into_iter().filter(|channel| is_live(channel.channel())) {
             let quota = self.quota_of(channel.channel());
+            self.pool.forget(channel.channel());
             self.ask(channel, quota, self.pool.len() + quota);
+        }
+        // A mixer with other sources stays as it was when all were asked.
+        let is_live_mixer = |mixer: &&Mixer| {
+            !resting.contains(mixer.channel) && mixer.sources.iter().all(|(source, _)| is_live(*source))
+        };
+        for mixer in control.mixers.iter().filter(is_live_mixer) {
+            let quota = self.quota_of(mixer.channel);
+            self.pool.forget(mixer.channel);
+            self.mix(mixer, quota, self.pool.len() + quota);
         }
         self.pool.drop_unnamed();
     }
 
-    /// How many candidates a channel may name; 0 when it is off. A long feed needs more of every channel.
+    /// How many candidates a channel may name by itself; 0 when it is off. A long feed needs more of every channel.
     fn quota_of(&self, channel: Channel) -> usize {
-        match self.context.params.channels.get(channel.name()) {
-            Some(settings) if settings.enabled && settings.quota > 0 => (settings.quota as usize).max(self.query.n / 2),
-            Some(_) | None => 0,
+        let settings = self.context.control.settings(channel);
+        if settings.enabled && settings.quota > 0 && !self.is_idle(channel) {
+            settings.quota.max(self.query.n / 2)
+        } else {
+            0
         }
     }
 
-    fn ask(&mut self, channel: &dyn RecallChannel, quota: usize, size_max: usize) {
-        if quota == 0 {
-            return;
-        }
-        let started = (self.query.clock)();
-        self.named.clear();
-        self.context.filtered = FilterCounts::default();
-        channel.recall(self.context, quota, self.named);
-        self.named.truncate(quota);
-        let snapshot = self.context.admission.snapshot;
-        self.pool.merge(channel.channel(), self.named, size_max, |row| {
-            Some(snapshot.entry(row)?.hash)
-        });
-        self.report.channels[channel.channel().number()] = ChannelReport {
-            recalled: u32::try_from(self.named.len()).unwrap_or(u32::MAX),
-            filtered: self.context.filtered,
-            took_ns: (self.query.clock)().saturating_sub(started),
-            asked: true,
-        };
+    /// Whether a channel has nothing to name and takes no room: the one for boosts while no rule raises anything.
+    pub(super) fn is_idle(&self, channel: Channel) -> bool {
+        let context = &self.context;
+        let mut active = context.active.iter(&context.control.rules);
+        channel == Channel::Boost && !active.any(|rule| rule.effect.raises())
     }
 
     /// Items that were upserted since the pool was filled join it at once when their author is followed or they fit the

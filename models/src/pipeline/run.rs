@@ -5,6 +5,7 @@ use std::sync::Arc;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::arrange::Rulebook;
 use super::first_slots::{give_new_items, owe_parts};
 use super::prerank::PreRanker;
 use super::refill::Refilling;
@@ -23,7 +24,7 @@ use crate::recall::{
     Admission, Channel, ChannelSet, Evidence, FilterCounts, Pool, RecallContext, evidence_place, fill_from_everywhere,
     gather, personal_share,
 };
-use crate::rerank::{ExploreDraw, Pick, RerankInput, draw_exploration, select};
+use crate::rerank::{ExploreDraw, Pick, draw_exploration};
 use crate::session::{BehaviourEffects, SessionState};
 use crate::world::World;
 
@@ -40,6 +41,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     };
     scratch.load_viewer(session, params, snapshot.dimension());
     let behaviour = session.behaviour_effects(params, query.now);
+    let rulebook = Rulebook::of(params.control(world), &behaviour, session, query);
 
     let admission = Admission {
         snapshot: &snapshot,
@@ -51,6 +53,8 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     let mut recall = RecallContext {
         world,
         params,
+        control: rulebook.control,
+        active: rulebook.active,
         profile,
         session,
         taste: &scratch.taste,
@@ -70,19 +74,16 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     }
     .run();
     let mut backfilled = Vec::new();
-    if usable < query.n {
-        fill_from_everywhere(
-            &mut recall,
-            query.n - usable,
-            &|row| pool.contains(row),
-            &mut backfilled,
-        );
+    let lacking = query.n.saturating_sub(usable);
+    let lacking = lacking.max(rulebook.reserve_from_everywhere(pool, &admission, query.n));
+    if lacking > 0 {
+        fill_from_everywhere(&mut recall, lacking, &|row| pool.contains(row), &mut backfilled);
     }
     let personal = personal_share(session, params);
     let start = (personal < 1.0).then(|| gather(&mut recall, query.n));
     report.stage_ns[Stage::Recall as usize] = watch.lap();
 
-    let mut draws = choose_candidates(pool, &admission, &behaviour, world, query, &mut random, scratch);
+    let mut draws = choose_candidates(pool, &admission, rulebook, world, query, &mut random, scratch);
     for row in backfilled {
         scratch
             .candidates
@@ -120,24 +121,25 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     report.ranked = u32::try_from(scratch.candidates.len()).unwrap_or(u32::MAX);
     report.stage_ns[Stage::Rank as usize] = watch.lap();
 
-    let input = RerankInput {
-        rows: &scratch.candidates.rows,
-        fused: &scratch.candidates.fused,
-        snapshot: &snapshot,
-        params: &params.rerank,
-        behaviour: &behaviour,
-        now: query.now,
-    };
-    let picks = select(&input, query.n, &draws, &mut parts, &mut scratch.rerank);
+    let picks = rulebook.arrange(&snapshot, query, &draws, &mut parts, scratch);
     let items: Vec<SlateItem> = picks
         .iter()
-        .map(|pick| slate_item(pick, &given, &scratch.candidates, &snapshot, query.explain))
+        .map(|pick| {
+            let mut item = slate_item(pick, &given, &scratch.candidates, &snapshot, world, query.explain);
+            if let Some(explain) = &mut item.explain {
+                explain
+                    .moves
+                    .extend(rulebook.moves(pick, &snapshot, &scratch.candidates));
+            }
+            item
+        })
         .collect();
     count_channels(&mut report, &scratch.candidates, &items);
     report.stage_ns[Stage::Rerank as usize] = watch.lap();
     let degraded = match scored {
         _ if items.len() < query.n => Some(Degraded::Exhausted),
         Ok(ScoredBy::Fallback(_)) | Err(_) => Some(Degraded::LinearRanker),
+        Ok(ScoredBy::Model) if !report.missing.is_empty() => Some(Degraded::Channels),
         Ok(ScoredBy::Model) => None,
     };
     Slate {
@@ -223,7 +225,7 @@ impl Candidates {
 fn choose_candidates(
     pool: &Pool,
     admission: &Admission<'_>,
-    behaviour: &BehaviourEffects,
+    rulebook: Rulebook<'_>,
     world: &World,
     query: &Query<'_>,
     random: &mut Xoshiro256PlusPlus,
@@ -233,7 +235,7 @@ fn choose_candidates(
     let explores = |channels: ChannelSet| channels.contains(Channel::Explore);
     let is_eligible = |place: &usize| explores(pool.channels[*place]) && !admission.excludes(pool.hashes[*place]);
     let mut eligible: Vec<usize> = (0..pool.len()).filter(is_eligible).collect();
-    let exploration_share = (params.rerank.exploration_share + behaviour.exploration_add).clamp(0.0, 1.0);
+    let exploration_share = (params.rerank.exploration_share + rulebook.behaviour.exploration_add).clamp(0.0, 1.0);
     let mut draws = draw_exploration(query.n, exploration_share, &mut eligible, random);
     let count = (params.pool.rank_max as usize).max(query.n + query.n / 2);
     let ranker = PreRanker::new(
@@ -242,13 +244,15 @@ fn choose_candidates(
         &scratch.taste,
         &scratch.short_categories,
         params,
+        rulebook.control,
         world.profiles.current(),
         world.linear.events(),
     );
     ranker.order(admission, count, &mut scratch.order);
-    if !behaviour.unwanted_leads.is_empty() {
-        add_lead(pool, admission, behaviour, &ranker, &mut scratch.order);
+    if !rulebook.behaviour.unwanted_leads.is_empty() {
+        add_lead(pool, admission, rulebook.behaviour, &ranker, &mut scratch.order);
     }
+    rulebook.reserve(pool, admission, &ranker, query.n, &mut scratch.order);
     let candidates = &mut scratch.candidates;
     candidates.clear();
     for ordered in &scratch.order {
@@ -342,6 +346,7 @@ fn slate_item(
     new_items: &[Row],
     candidates: &Candidates,
     snapshot: &CatalogueSnapshot,
+    world: &World,
     explain: bool,
 ) -> SlateItem {
     let place = pick.place;
@@ -358,7 +363,7 @@ fn slate_item(
         reason,
         propensity: pick.propensity,
         objectives: candidates.objectives[place],
-        explain: explain.then(|| Box::new(explain_item(pick, candidates, snapshot))),
+        explain: explain.then(|| Box::new(explain_item(pick, candidates, snapshot, &world.mixers))),
     }
 }
 
@@ -371,6 +376,7 @@ fn strongest(channels: ChannelSet, evidence: &Evidence, explores: bool) -> Chann
         Channel::Followed => 2.0,
         Channel::Explore | Channel::Backfill => -1.0,
         Channel::EmbeddingLong | Channel::Fresh | Channel::ColdStart | Channel::Linear | Channel::SimilarUsers => 0.1,
+        Channel::Boost | Channel::Mixer1 | Channel::Mixer2 | Channel::Mixer3 | Channel::Mixer4 => 0.1,
         Channel::Embedding | Channel::ItemItem | Channel::SessionKnn | Channel::Tags | Channel::Hot => {
             evidence_place(channel).map_or(0.1, |column| evidence[column])
         }

@@ -35,6 +35,8 @@ pub struct Candidates {
     pub fusion: FusionWeights,
     /// The fused score.
     pub fused: Vec<f32>,
+    /// The fused score with what boost rules add; empty while none does.
+    pub boosted: Vec<f32>,
 }
 
 impl Scratch {
@@ -81,6 +83,7 @@ impl Candidates {
         self.predicted.clear();
         self.correction = None;
         self.fused.clear();
+        self.boosted.clear();
     }
 
     /// How many candidates there are.

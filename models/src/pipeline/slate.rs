@@ -54,6 +54,8 @@ pub enum Degraded {
     Exhausted,
     /// The ranking model failed, the linear scorer served.
     LinearRanker,
+    /// Channels that should have been asked were cut off or failed.
+    Channels,
 }
 
 impl Degraded {
@@ -63,6 +65,7 @@ impl Degraded {
         match self {
             Degraded::Exhausted => "exhausted",
             Degraded::LinearRanker => "linear_ranker",
+            Degraded::Channels => "channels",
         }
     }
 }
@@ -79,6 +82,35 @@ pub enum Refill {
     Full,
 }
 
+/// Why a channel gave less than it should.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is switched off.
+    Off,
+    /// This session asked it too lately; what it named then is still there.
+    Resting,
+    /// Its breaker is open.
+    CutOff,
+    /// It took longer than its time budget; what it named is used.
+    Late,
+    /// It broke down.
+    Failed,
+}
+
+impl Trouble {
+    /// The name in explanations and metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Trouble::Off => "off",
+            Trouble::Resting => "resting",
+            Trouble::CutOff => "cut_off",
+            Trouble::Late => "late",
+            Trouble::Failed => "failed",
+        }
+    }
+}
+
 /// What one channel did.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct ChannelReport {
@@ -90,6 +122,8 @@ pub struct ChannelReport {
     pub took_ns: u64,
     /// Whether it was asked.
     pub asked: bool,
+    /// Why it gave less than it should.
+    pub trouble: Option<Trouble>,
 }
 
 /// How a slate came to be.
@@ -105,6 +139,8 @@ pub struct Report {
     pub pool_filtered: FilterCounts,
     /// Which channels were asked.
     pub refill: Refill,
+    /// Channels whose candidates the viewer's pool lacks because they were cut off or failed.
+    pub missing: ChannelSet,
     /// How long each stage took, in nanoseconds.
     pub stage_ns: [u64; STAGE_COUNT],
     /// How many candidates were ranked by the model.

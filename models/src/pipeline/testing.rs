@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Query, Scratch, Slate, run};
+use super::{Query, RequestContext, Scratch, Slate, run};
 use crate::catalogue::Change;
 use crate::event::{Event, Signal};
 use crate::ids::{EventId, ItemId, Row, UserId, Word};
@@ -127,6 +127,9 @@ pub(crate) struct Viewer {
     pub(crate) region: Option<Word>,
     pub(crate) excluded: Vec<u64>,
     pub(crate) explain: bool,
+    pub(crate) device: Option<&'static str>,
+    /// Nanoseconds that pass between two looks at the clock.
+    pub(crate) tick_ns: u64,
 }
 
 impl Viewer {
@@ -144,6 +147,8 @@ impl Viewer {
             region: None,
             excluded: Vec::new(),
             explain: false,
+            device: None,
+            tick_ns: 0,
         }
     }
 
@@ -151,15 +156,24 @@ impl Viewer {
     pub(crate) fn feed(&mut self, world: &World, n: usize) -> Slate {
         self.seed += 1;
         let params = world.params.load();
+        let (looks, tick_ns) = (std::cell::Cell::new(0), self.tick_ns);
+        let clock = move || {
+            looks.set(looks.get() + tick_ns);
+            looks.get()
+        };
         let query = Query {
             n,
             now: self.now,
             seed: self.seed,
             region: self.region,
+            context: RequestContext {
+                device: self.device,
+                network: None,
+            },
             excluded: &self.excluded,
             params: &params,
             explain: self.explain,
-            clock: &|| 0,
+            clock: &clock,
         };
         run(world, &self.state, &mut self.pool, &query, &mut self.scratch)
     }

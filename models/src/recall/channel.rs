@@ -3,7 +3,10 @@
 use serde::{Deserialize, Serialize};
 
 /// Number of [`Channel`]s.
-pub const CHANNEL_COUNT: usize = 13;
+pub const CHANNEL_COUNT: usize = 18;
+
+/// The most mixers: channels that an operator declares.
+pub const MIXERS_MAX: usize = 4;
 
 /// Where a candidate came from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -35,6 +38,16 @@ pub enum Channel {
     Linear = 11,
     /// Engaged with by viewers who, over weeks, engaged with the same items.
     SimilarUsers = 12,
+    /// What a boost rule of the operator asks for.
+    Boost = 13,
+    /// A mixer; its name is in the params, see [`MixerNames`].
+    Mixer1 = 14,
+    /// A mixer.
+    Mixer2 = 15,
+    /// A mixer.
+    Mixer3 = 16,
+    /// A mixer.
+    Mixer4 = 17,
 }
 
 impl Channel {
@@ -53,9 +66,18 @@ impl Channel {
         Channel::Backfill,
         Channel::Linear,
         Channel::SimilarUsers,
+        Channel::Boost,
+        Channel::Mixer1,
+        Channel::Mixer2,
+        Channel::Mixer3,
+        Channel::Mixer4,
     ];
 
-    /// The name in params, explanations, metrics and on the wire.
+    /// The channels that are there for mixers.
+    pub const MIXERS: [Channel; MIXERS_MAX] = [Channel::Mixer1, Channel::Mixer2, Channel::Mixer3, Channel::Mixer4];
+
+    /// The name in params, explanations, metrics and on the wire. What stands for a mixer has the operator's name there
+    /// instead: [`MixerNames::name`].
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
@@ -72,6 +94,11 @@ impl Channel {
             Channel::Backfill => "backfill",
             Channel::Linear => "linear",
             Channel::SimilarUsers => "similar_users",
+            Channel::Boost => "boost",
+            Channel::Mixer1 => "mixer_1",
+            Channel::Mixer2 => "mixer_2",
+            Channel::Mixer3 => "mixer_3",
+            Channel::Mixer4 => "mixer_4",
         }
     }
 
@@ -92,7 +119,22 @@ impl Channel {
             Channel::Backfill => "not seen yet",
             Channel::Linear => "fits all that you liked last",
             Channel::SimilarUsers => "liked by viewers with a taste like yours",
+            Channel::Boost => "featured",
+            Channel::Mixer1 | Channel::Mixer2 | Channel::Mixer3 | Channel::Mixer4 => "picked by several signs at once",
         }
+    }
+
+    /// The channel of that name, mixers left out.
+    #[must_use]
+    pub fn of_name(name: &str) -> Option<Channel> {
+        let fixed = Channel::ALL.into_iter().filter(|channel| channel.mixer().is_none());
+        fixed.into_iter().find(|channel| channel.name() == name)
+    }
+
+    /// Which mixer the channel stands for, from 0.
+    #[must_use]
+    pub fn mixer(self) -> Option<usize> {
+        Channel::MIXERS.into_iter().position(|mixer| mixer == self)
     }
 
     /// The channel's number.
@@ -104,13 +146,20 @@ impl Channel {
 
 /// A set of channels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Hash, Serialize, Deserialize)]
-pub struct ChannelSet(u16);
+pub struct ChannelSet(u32);
 
 impl ChannelSet {
+    /// What an operator adds by rules; a model that was trained without it does not know it.
+    pub const BY_OPERATOR: ChannelSet = ChannelSet::of(Channel::Boost)
+        .with(ChannelSet::of(Channel::Mixer1))
+        .with(ChannelSet::of(Channel::Mixer2))
+        .with(ChannelSet::of(Channel::Mixer3))
+        .with(ChannelSet::of(Channel::Mixer4));
+
     /// The set of one channel.
     #[must_use]
     pub const fn of(channel: Channel) -> Self {
-        Self(1 << channel as u16)
+        Self(1 << channel as u32)
     }
 
     /// Both sets together.
@@ -128,7 +177,13 @@ impl ChannelSet {
     /// Whether the channel is in the set.
     #[must_use]
     pub const fn contains(self, channel: Channel) -> bool {
-        self.0 & (1 << channel as u16) != 0
+        self.0 & (1 << channel as u32) != 0
+    }
+
+    /// What is in both sets.
+    #[must_use]
+    pub const fn both(self, other: ChannelSet) -> Self {
+        Self(self.0 & other.0)
     }
 
     /// How many channels are in the set.

@@ -4,6 +4,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{Admission, FilterCounts};
 use crate::collaborative::{KnnScratch, QUERY_ITEMS_MAX, QueryProfile, RecentItem, RecentScratch};
+use crate::control::{ActiveRules, Control, MixScratch};
 use crate::ids::Row;
 use crate::index::{Neighbour, SearchScratch};
 use crate::params::Params;
@@ -24,6 +25,7 @@ pub struct RecallScratch {
     pub(crate) scored: Vec<ScoredRow>,
     pub(crate) recent: Vec<RecentAction>,
     pub(crate) items: Vec<RecentItem>,
+    pub(crate) mix: MixScratch,
 }
 
 /// What a channel may look at.
@@ -32,6 +34,10 @@ pub struct RecallContext<'a> {
     pub world: &'a World,
     /// The numbers in force for this request.
     pub params: &'a Params,
+    /// What an operator decided about channels and items.
+    pub control: &'a Control,
+    /// The operator's rules that hold for this request.
+    pub active: ActiveRules,
     /// How far back the collaborative channels look.
     pub profile: &'a QueryProfile,
     /// The viewer.

@@ -4,6 +4,7 @@
 //! not rank: a channel's score only says how strongly that channel stands behind a candidate.
 
 mod admission;
+mod boost;
 mod channel;
 mod cold_start;
 mod context;
@@ -21,7 +22,7 @@ mod start;
 mod tags;
 
 pub use admission::{Admission, FILTER_COUNT, Filter, FilterCounts};
-pub use channel::{CHANNEL_COUNT, Channel, ChannelSet};
+pub use channel::{CHANNEL_COUNT, Channel, ChannelSet, MIXERS_MAX};
 pub use context::{RecallContext, RecallScratch};
 pub use pool::{BLEND_COUNT, BlendScores, EVIDENCE_COUNT, Evidence, Pool, PoolState, blend_place, evidence_place};
 
@@ -40,12 +41,13 @@ pub(crate) trait RecallChannel: Sync {
 }
 
 /// The channels in the order in which they fill the pool: the most personal first.
-pub(crate) const CHANNELS: [&dyn RecallChannel; 12] = [
+pub(crate) const CHANNELS: [&dyn RecallChannel; 13] = [
     &item_item::ItemItemChannel,
     &session_knn::SessionKnnChannel,
     &linear::LinearChannel,
     &embedding::EmbeddingChannel,
     &cold_start::ColdStartChannel,
+    &boost::BoostChannel,
     &explore::ExploreChannel,
     &followed::FollowedChannel,
     &tags::TagsChannel,

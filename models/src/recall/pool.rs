@@ -5,7 +5,7 @@
 
 use rustc_hash::FxHashMap;
 
-use super::{Channel, ChannelSet};
+use super::{CHANNEL_COUNT, Channel, ChannelSet};
 use crate::features::schema::CHANNEL_SCORE_MAX;
 use crate::ids::{Row, Word};
 use crate::popularity::ScoredRow;
@@ -40,7 +40,12 @@ pub const fn blend_place(channel: Channel) -> Option<usize> {
         | Channel::Followed
         | Channel::Explore
         | Channel::Backfill
-        | Channel::SimilarUsers => None,
+        | Channel::SimilarUsers
+        | Channel::Boost
+        | Channel::Mixer1
+        | Channel::Mixer2
+        | Channel::Mixer3
+        | Channel::Mixer4 => None,
     }
 }
 
@@ -63,7 +68,12 @@ pub const fn evidence_place(channel: Channel) -> Option<usize> {
         | Channel::Explore
         | Channel::Backfill
         | Channel::Linear
-        | Channel::SimilarUsers => None,
+        | Channel::SimilarUsers
+        | Channel::Boost
+        | Channel::Mixer1
+        | Channel::Mixer2
+        | Channel::Mixer3
+        | Channel::Mixer4 => None,
     }
 }
 
@@ -78,6 +88,12 @@ pub struct PoolState {
     pub catalogue_version: u64,
     /// The region that was asked for.
     pub region: Option<Word>,
+    /// When each channel was asked last, by [`Channel::number`].
+    pub asked_at: [TimestampMs; CHANNEL_COUNT],
+    /// Channels that should have been asked and were cut off.
+    pub missing: ChannelSet,
+    /// Under which settings of the channels, and which rules, the pool was filled.
+    pub control_key: u64,
     /// The newest positive action that the live channels know.
     pub last_positive: Option<(Row, TimestampMs)>,
 }
@@ -186,6 +202,30 @@ impl Pool {
         if let Some(column) = blend_place(channel) {
             self.blend.iter_mut().for_each(|scores| scores[column] = 0.0);
         }
+    }
+
+    /// Forgets what all channels named but those of `kept`. Candidates for which `stays` holds, given their hash, keep
+    /// everything; others that nobody names any more go.
+    pub fn forget_all_but(&mut self, kept: ChannelSet, stays: impl Fn(u64) -> bool) {
+        if kept.is_empty() {
+            self.retain(|_, hash, _| stays(hash));
+            return;
+        }
+        for place in 0..self.rows.len() {
+            if stays(self.hashes[place]) {
+                continue;
+            }
+            self.channels[place] = self.channels[place].both(kept);
+            for channel in Channel::ALL.into_iter().filter(|channel| !kept.contains(*channel)) {
+                if let Some(column) = evidence_place(channel) {
+                    self.evidence[place][column] = 0.0;
+                }
+                if let Some(column) = blend_place(channel) {
+                    self.blend[place][column] = 0.0;
+                }
+            }
+        }
+        self.retain(|_, hash, channels| !channels.is_empty() || stays(hash));
     }
 
     /// Drops the candidates that no channel names any more.
@@ -331,6 +371,17 @@ mod tests {
         assert_eq!(pool.rows, [2, 3, 4]);
         assert_eq!(pool.channels[1], ChannelSet::of(Channel::Hot));
         assert_eq!(pool.evidence[1][1], 0.0);
+    }
+
+    #[test]
+    fn what_a_kept_channel_named_stays_without_the_evidence_of_others() {
+        let mut pool = Pool::default();
+        pool.merge(Channel::Hot, &named(&[1, 2]), 10, hash);
+        pool.merge(Channel::Tags, &named(&[2, 3, 4]), 10, hash);
+        pool.forget_all_but(ChannelSet::of(Channel::Hot), |hash| hash == 4 << 8);
+        assert_eq!(pool.rows, [1, 2, 4]);
+        assert_eq!(pool.channels[1], ChannelSet::of(Channel::Hot));
+        assert!(pool.evidence[1][4] > 0.0 && pool.evidence[1][3] == 0.0 && pool.evidence[2][3] > 0.0);
     }
 
     proptest! {

@@ -2,6 +2,7 @@
 
 use super::ExploreDraw;
 use super::parts::{Part, next_owed, note_taken};
+use super::shares::Shares;
 use crate::catalogue::{CatalogueSnapshot, NO_WORD};
 use crate::features::freshness;
 use crate::ids::{Row, Word};
@@ -67,6 +68,8 @@ pub struct Pick {
     pub propensity: Option<f32>,
     /// The part of the slate that had to have this slot, if one had.
     pub part: Option<Channel>,
+    /// The group whose share of the slate it was needed for.
+    pub share: Option<usize>,
 }
 
 /// What re-ranking reads.
@@ -88,6 +91,8 @@ pub struct RerankInput<'a> {
 /// Memory that a thread reuses.
 #[derive(Debug, Default)]
 pub struct RerankScratch {
+    /// The groups with a share of the slate; whoever selects sets them before.
+    pub shares: Shares,
     /// What is added whatever stands before: freshness, and what labels add.
     fixed: Vec<f32>,
     /// The part of labels in it; empty when no label moves scores.
@@ -110,6 +115,7 @@ pub fn select(
     scratch: &mut RerankScratch,
 ) -> Vec<Pick> {
     scratch.load(input);
+    scratch.shares.begin(n);
     for draw in draws {
         scratch.taken[draw.place] = true;
     }
@@ -117,21 +123,20 @@ pub fn select(
     let slots = n.min(input.rows.len());
     for slot in 0..slots {
         let explore = draws.iter().find(|draw| draw.slot == slot);
+        let explore = explore.filter(|draw| scratch.shares.has_room_for(draw.place));
         let mut part = None;
-        let place = match explore {
-            Some(draw) => Some(draw.place),
-            None if slot == 0 && parts.is_empty() => scratch.best_lead(input),
-            None if parts.is_empty() => scratch.best(input, |_| true),
+        let chosen = match explore {
+            Some(draw) => Some((draw.place, None)),
             None => {
                 let explored_later = draws.iter().filter(|draw| (slot + 1..slots).contains(&draw.slot));
                 let slots_left = slots - slot - explored_later.count();
-                let untaken_best = |places: &[usize]| scratch.best_of(input, places.iter().copied());
-                let owed = next_owed(parts, slots_left, &scratch.taken, untaken_best);
+                let owed = scratch.owed_part(input, parts, slots_left);
                 part = owed.map(|(channel, _)| channel);
-                owed.map(|(_, place)| place).or_else(|| scratch.best(input, |_| true))
+                owed.map(|(_, place)| (place, None))
+                    .or_else(|| scratch.best(input, slot))
             }
         };
-        let Some(place) = place.or_else(|| late_draw(draws, &picks)) else {
+        let Some((place, share)) = chosen.or_else(|| late_draw(draws, &picks, &scratch.shares)) else {
             break;
         };
         let moves = scratch.moves(input, place);
@@ -146,6 +151,7 @@ pub fn select(
             moves,
             propensity,
             part,
+            share,
         });
         note_taken(parts, place);
         scratch.take(input, &picks);
@@ -154,11 +160,10 @@ pub fn select(
 }
 
 /// When nothing else is left, the exploration items whose slots were not reached.
-fn late_draw(draws: &[ExploreDraw], picks: &[Pick]) -> Option<usize> {
-    draws
-        .iter()
-        .map(|draw| draw.place)
-        .find(|place| picks.iter().all(|pick| pick.place != *place))
+fn late_draw(draws: &[ExploreDraw], picks: &[Pick], shares: &Shares) -> Option<(usize, Option<usize>)> {
+    let is_left = |place: &usize| picks.iter().all(|pick| pick.place != *place) && shares.has_room_for(*place);
+    let place = draws.iter().map(|draw| draw.place).find(is_left)?;
+    Some((place, None))
 }
 
 impl RerankScratch {
@@ -201,25 +206,47 @@ impl RerankScratch {
         }
     }
 
-    /// The best candidate for the first slot: not of a category that the labels keep from it, or at least not of the
-    /// most unwanted one, as long as there is another.
-    fn best_lead(&self, input: &RerankInput<'_>) -> Option<usize> {
+    /// The best candidate for a slot, and the group whose share it is needed for.
+    fn best(&self, input: &RerankInput<'_>, slot: usize) -> Option<(usize, Option<usize>)> {
+        if self.shares.is_empty() {
+            return Some((self.best_at(input, slot, |_| true)?, None));
+        }
+        self.shares.wishes(slot).into_iter().find_map(|wanted| {
+            let place = self.best_at(input, slot, |place| wanted.admits(self.shares.groups_of(place)))?;
+            let needed_for = self.shares.groups_of(place) & wanted.any_of;
+            Some((place, (needed_for != 0).then(|| needed_for.trailing_zeros() as usize)))
+        })
+    }
+
+    /// The part that must have the next slot, with its candidate; a share that is full comes first.
+    fn owed_part(&self, input: &RerankInput<'_>, parts: &mut [Part], slots_left: usize) -> Option<(Channel, usize)> {
+        if parts.is_empty() {
+            return None;
+        }
+        let untaken_best = |places: &[usize]| self.best_of(input, places.iter().copied());
+        next_owed(parts, slots_left, &self.taken, untaken_best).filter(|(_, place)| self.shares.has_room_for(*place))
+    }
+
+    /// The best admitted candidate for a slot. In the first one not of a category that the labels keep from it, or at
+    /// least not of the most unwanted one, as long as there is another.
+    fn best_at(&self, input: &RerankInput<'_>, slot: usize, admits: impl Fn(usize) -> bool) -> Option<usize> {
         let unwanted = input.behaviour.unwanted_leads.as_slice();
-        let of = |count: usize| {
+        let admitted = || (0..input.rows.len()).filter(|place| admits(*place));
+        if slot > 0 || unwanted.is_empty() {
+            return self.best_of(input, admitted());
+        }
+        let without = |count: usize| {
             let kept_out = &unwanted[..count];
-            self.best(input, |place| !kept_out.contains(&self.categories[place]))
+            self.best_of(
+                input,
+                admitted().filter(|place| !kept_out.contains(&self.categories[*place])),
+            )
         };
-        let best = (!unwanted.is_empty())
-            .then(|| of(unwanted.len()).or_else(|| of(1)))
-            .flatten();
-        best.or_else(|| self.best(input, |_| true))
+        let best = without(unwanted.len()).or_else(|| without(1));
+        best.or_else(|| self.best_of(input, admitted()))
     }
 
-    /// The best candidate that is not taken and that `may` be; of equal scores the first. What is not a number sinks.
-    fn best(&self, input: &RerankInput<'_>, may: impl Fn(usize) -> bool) -> Option<usize> {
-        self.best_of(input, (0..input.rows.len()).filter(|place| may(*place)))
-    }
-
+    /// The best of these candidates that is not taken; of equal scores the first. What is not a number sinks.
     fn best_of(&self, input: &RerankInput<'_>, places: impl Iterator<Item = usize>) -> Option<usize> {
         let mut best: Option<(usize, f32)> = None;
         for place in places.filter(|place| !self.taken[*place]) {
@@ -278,6 +305,7 @@ impl RerankScratch {
     fn take(&mut self, input: &RerankInput<'_>, picks: &[Pick]) {
         let Some(last) = picks.last() else { return };
         self.taken[last.place] = true;
+        self.shares.fill(last.place);
         let params = input.params;
         let leaving = |window: u32| {
             picks

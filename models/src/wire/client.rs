@@ -63,6 +63,9 @@ pub struct ClientFrame {
     /// `hello`: on what.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
+    /// `hello`: by which kind of network, such as `wifi`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
     /// `hello`: where the client left off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
@@ -122,6 +125,8 @@ pub struct Hello {
     pub region: Option<String>,
     /// On what.
     pub device: Option<String>,
+    /// By which kind of network, such as `wifi`.
+    pub network: Option<String>,
     /// Where the client left off.
     pub resume: Option<Resume>,
 }
@@ -228,6 +233,7 @@ impl ClientFrame {
         check_optional_id("scene", self.scene.as_deref())?;
         check_optional_id("region", self.region.as_deref())?;
         check_optional_id("device", self.device.as_deref())?;
+        check_optional_id("network", self.network.as_deref())?;
         let low_water = self
             .low_water
             .map(|low| super::check_count("low_water", low, u32::try_from(FEED_N_MAX).unwrap_or(u32::MAX)))
@@ -240,6 +246,7 @@ impl ClientFrame {
             scene: self.scene,
             region: self.region,
             device: self.device,
+            network: self.network,
             resume: self.resume,
         })
     }

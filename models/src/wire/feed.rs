@@ -102,7 +102,8 @@ pub struct CorrectionTermDto {
 /// One thing that re-ranking did to an item.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct MoveDto {
-    /// Which rule: `freshness`, `author_diversity`, `category_diversity`, `similarity`, `exploration`, `backfill`, ...
+    /// Which rule: `freshness`, `author_diversity`, `category_diversity`, `similarity`, `exploration`,
+    /// `backfill`, `channel_share`, `boost:<name>`, ...
     #[schema(value_type = String)]
     pub rule: Name,
     /// What it added to or took from the score.
@@ -123,10 +124,28 @@ pub struct ChannelExplainDto {
     pub on_slate: u32,
     /// How long it took, in microseconds.
     pub took_us: u32,
-    /// Why it gave less than it should: `off`, `late`, `failed`, ...
+    /// Why it gave less than it should: `off`, `resting`, `cut_off`, `late`, `failed`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub trouble: Option<Name>,
+    /// Its circuit breaker: `closed`, `half_open` or `open`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub breaker: Option<Name>,
+}
+
+/// In which situation a feed was asked for: what rules and rankers may look at.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
+pub struct FeedContextDto {
+    /// Where the viewer is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub region: Option<String>,
+    /// On what.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub device: Option<String>,
+    /// By which kind of network.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub network: Option<String>,
 }
 
 /// The reply to a one-shot feed request.
@@ -144,7 +163,7 @@ pub struct FeedDto {
     /// The experiment variant it was made under.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variant: Option<String>,
-    /// Why it is less than it could be: `exhausted`, `linear_ranker`, ...
+    /// Why it is less than it could be: `exhausted`, `linear_ranker`, `channels`, ...
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]
     pub degraded: Option<Name>,
@@ -152,6 +171,9 @@ pub struct FeedDto {
     pub generated_at: i64,
     /// In how many microseconds.
     pub took_us: u64,
+    /// In which situation it was asked for (with `explain=true`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<FeedContextDto>,
     /// Per channel, what became of its candidates (with `explain=true`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<BTreeMap<String, ChannelExplainDto>>)]

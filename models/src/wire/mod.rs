@@ -15,8 +15,8 @@ mod user_features;
 pub use client::{ClientFrame, ClientMessage, FeedAsk, FrameError, Hello, MessageId, Resume, check_user_id};
 pub use event::{EventDto, EventsReply, FUTURE_SKEW_MS_MAX};
 pub use feed::{
-    CauseDto, ChannelExplainDto, CorrectionDto, CorrectionTermDto, FeedDto, FeedItemDto, FeedMode, FeedPushDto,
-    ItemExplainDto, MoveDto, Name, RankReply, RankRequest, RankedItemDto, ScoredItemDto, ScoredItemsReply,
+    CauseDto, ChannelExplainDto, CorrectionDto, CorrectionTermDto, FeedContextDto, FeedDto, FeedItemDto, FeedMode,
+    FeedPushDto, ItemExplainDto, MoveDto, Name, RankReply, RankRequest, RankedItemDto, ScoredItemDto, ScoredItemsReply,
 };
 pub use item::{ExplorationDto, ItemDetailDto, ItemDto, ItemsReply};
 pub use server::{ServerMessage, SessionParamsDto};

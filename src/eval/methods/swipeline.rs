@@ -312,6 +312,7 @@ impl Replay {
             now: TimestampMs(request.now_ms),
             seed: self.seed,
             region: None,
+            context: Default::default(),
             excluded: &[],
             params: &params,
             explain: false,
