@@ -45,6 +45,7 @@ struct PublicApi;
     paths(
         rest::paths::get_metrics, rest::paths::get_params, rest::paths::put_params, rest::paths::patch_params,
         rest::paths::get_params_history, rest::paths::roll_back_params,
+        rest::paths::get_channels, rest::paths::post_breaker,
         rest::paths::get_model, rest::paths::put_model, rest::paths::roll_back_model, rest::paths::get_learner,
         rest::paths::post_checkpoint, rest::paths::get_archive, rest::paths::roll_archive,
         rest::paths::livez, rest::paths::readyz, rest::paths::openapi,

@@ -83,9 +83,17 @@ pub enum EngineError {
     /// What the call names does not exist.
     #[error("{0} not found")]
     NotFound(String),
-    /// The call contradicts the present state (such as an outdated version).
+    /// The call contradicts the present state.
     #[error("{0}")]
     Conflict(String),
+    /// Somebody else changed the params since the version that the caller has seen.
+    #[error("the params are version {current} by now, not {expected}")]
+    Outdated {
+        /// The version that the caller has seen.
+        expected: u64,
+        /// The version in force.
+        current: u64,
+    },
     /// The data dir cannot be used; the text names it and says why.
     #[error("{0}")]
     DataDir(String),
@@ -117,8 +125,10 @@ pub struct FeedRequest {
     pub scene: Option<String>,
     /// Where the viewer is; overrides the profile for this request.
     pub region: Option<String>,
-    /// On what.
+    /// On what; overrides the profile for this request.
     pub device: Option<String>,
+    /// By which kind of network.
+    pub network: Option<String>,
     /// Items to leave out.
     pub exclude: Vec<ItemId>,
     /// Whether to explain every item.
@@ -215,8 +225,43 @@ pub struct ParamsDocument {
     pub changed_at: i64,
     /// Who changed it.
     pub changed_by: String,
+    /// The version that it is a return to.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rolled_back_to: Option<u64>,
+    /// What is other than in the version before, in the order of the keys.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub changes: Vec<ParamsChange>,
+    /// How many more changes there are than are listed.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub changes_left_out: u32,
     /// The document.
     pub params: Arc<Params>,
+}
+
+fn is_zero(count: &u32) -> bool {
+    *count == 0
+}
+
+/// A change of the params that somebody asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ParamsEdit {
+    /// Who asks.
+    pub by: String,
+    /// The version that was seen before; the change is refused when another one is in force by now.
+    pub expected: Option<u64>,
+}
+
+/// One key that a version of the params changed.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ParamsChange {
+    /// Its path, such as `channels.hot.quota`.
+    pub key: String,
+    /// What it was before; nothing when the key is new.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<serde_json::Value>,
+    /// What it is now; nothing when the key is gone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<serde_json::Value>,
 }
 
 /// The ranking model in force.
@@ -232,6 +277,53 @@ pub struct ModelDescription {
     pub loaded_at: i64,
     /// Whether there is a previous model to go back to.
     pub can_roll_back: bool,
+}
+
+/// A recall channel or a mixer: its settings in force, and what its breaker has seen.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct ChannelStatus {
+    /// Its name.
+    pub name: String,
+    /// `channel` or `mixer`.
+    pub kind: &'static str,
+    /// Whether it is asked at all.
+    pub enabled: bool,
+    /// How many candidates it may name per recall.
+    pub quota: u32,
+    /// Its weight in the pre-ranking.
+    pub weight: f32,
+    /// At least this share of every feed.
+    pub min_share: f32,
+    /// At most this share of every feed.
+    pub max_share: f32,
+    /// How long a session waits before it asks again, in milliseconds.
+    pub min_interval_ms: i64,
+    /// The time budget of a call, in microseconds.
+    pub time_budget_us: u32,
+    /// What a mixer combines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<String>,
+    /// How a mixer combines it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub rule: Option<swipeline_models::params::MixRule>,
+    /// `closed`, `half_open` or `open`.
+    pub breaker: &'static str,
+    /// Whether an operator holds the breaker where it is.
+    pub held: bool,
+    /// How often the breaker has opened since the start.
+    pub opened: u64,
+    /// Calls since the start.
+    pub calls: u64,
+    /// How many of them took longer than the budget.
+    pub late: u64,
+    /// How many of them broke down.
+    pub failed: u64,
+    /// How many calls were not made because the channel was cut off.
+    pub refused: u64,
+    /// The median time of the calls of the last minutes, in microseconds.
+    pub p50_us: Option<f64>,
+    /// The 99th percentile of that time, in microseconds.
+    pub p99_us: Option<f64>,
 }
 
 /// What a checkpoint wrote.

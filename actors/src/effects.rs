@@ -3,8 +3,9 @@
 //! Owns a ring of five-second buckets over one hour. Memory is fixed; a bucket is cleared when its time comes again.
 
 use parking_lot::Mutex;
+use swipeline_models::control::MixerNames;
 use swipeline_models::event::Signal;
-use swipeline_models::recall::{CHANNEL_COUNT, Channel, ChannelSet};
+use swipeline_models::recall::{CHANNEL_COUNT, ChannelSet};
 use swipeline_models::time::{HOUR_MS, MINUTE_MS, SECOND_MS, TimestampMs};
 use swipeline_models::wire::{EffectDto, StatsReply};
 
@@ -76,7 +77,13 @@ impl Effects {
     }
 
     /// The counts of a window. A variant that nobody is in has counts of zero.
-    pub(crate) fn reply(&self, window: StatsWindow, variant: Option<&str>, now: TimestampMs) -> StatsReply {
+    pub(crate) fn reply(
+        &self,
+        window: StatsWindow,
+        variant: Option<&str>,
+        now: TimestampMs,
+        names: &MixerNames,
+    ) -> StatsReply {
         let window_ms = match window {
             StatsWindow::OneMinute => MINUTE_MS,
             StatsWindow::FiveMinutes => 5 * MINUTE_MS,
@@ -96,9 +103,9 @@ impl Effects {
                     .for_each(|(sum, counts)| sum.merge(counts));
             }
         }
-        let named = Channel::ALL
-            .into_iter()
-            .map(|channel| (channel.name().to_owned(), channels[channel.number()].reply()));
+        let named = names
+            .channels()
+            .map(|channel| (names.name(channel).into_owned(), channels[channel.number()].reply()));
         StatsReply {
             window_ms,
             total: total.reply(),
@@ -167,30 +174,31 @@ impl Counts {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use swipeline_models::recall::Channel;
 
     #[test]
     fn a_window_holds_what_is_young_enough_and_channels_add_up() {
-        let effects = Effects::default();
+        let (effects, names) = (Effects::default(), MixerNames::default());
         let now = TimestampMs(1_700_000_000_000);
         let both = ChannelSet::of(Channel::Hot).with(ChannelSet::of(Channel::Fresh));
         effects.record(Signal::Like, 0, true, both, now.plus_ms(-2 * MINUTE_MS));
         effects.record(Signal::Skip, 900, true, ChannelSet::of(Channel::Hot), now);
-        let minute = effects.reply(StatsWindow::OneMinute, None, now);
+        let minute = effects.reply(StatsWindow::OneMinute, None, now, &names);
         assert_eq!(
             (minute.total.impressions, minute.total.skips, minute.total.likes),
             (1, 1, 0)
         );
-        let five = effects.reply(StatsWindow::FiveMinutes, None, now);
+        let five = effects.reply(StatsWindow::FiveMinutes, None, now, &names);
         assert_eq!((five.channels["hot"].impressions, five.channels["fresh"].likes), (2, 1));
         assert!((five.total.like_rate - 0.5).abs() < 1e-9 && five.total.watch_time_ms == 900);
         assert_eq!(
             effects
-                .reply(StatsWindow::FiveMinutes, Some("b"), now)
+                .reply(StatsWindow::FiveMinutes, Some("b"), now, &names)
                 .total
                 .impressions,
             0
         );
-        let later = effects.reply(StatsWindow::OneHour, None, now.plus_ms(2 * HOUR_MS));
+        let later = effects.reply(StatsWindow::OneHour, None, now.plus_ms(2 * HOUR_MS), &names);
         assert_eq!(later.total.impressions, 0);
     }
 }

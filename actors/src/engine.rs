@@ -34,6 +34,7 @@ use crate::session::{
 };
 use crate::shared::{Shared, SharedRef, journal_error};
 
+mod channels;
 mod export;
 mod learner;
 mod lists;
@@ -266,7 +267,9 @@ impl Engine {
     /// What happened lately, in all and by channel.
     #[must_use]
     pub fn stats(&self, window: StatsWindow, variant: Option<&str>) -> StatsReply {
-        self.shared.effects.reply(window, variant, clock::now())
+        self.shared
+            .effects
+            .reply(window, variant, clock::now(), &self.shared.world.mixers)
     }
 
     /// A queue for a new socket.
@@ -310,38 +313,35 @@ impl Engine {
     /// Replaces the document; keys that are left out have their defaults.
     ///
     /// # Errors
-    /// `InvalidMany` names every bad key.
+    /// `InvalidMany` names every bad key; `Outdated` when another version than the expected one is in force.
     pub async fn put_params(
         &self,
         document: serde_json::Value,
-        changed_by: &str,
+        edit: ParamsEdit,
     ) -> Result<Arc<ParamsDocument>, EngineError> {
-        let changed_by = changed_by.to_owned();
-        self.change_params(move |shared| shared.params.put(shared, document, &changed_by))
+        self.change_params(move |shared| shared.params.put(shared, document, &edit))
             .await
     }
 
     /// Changes some keys (RFC 7396 merge patch).
     ///
     /// # Errors
-    /// `InvalidMany` names every bad key.
+    /// `InvalidMany` names every bad key; `Outdated` when another version than the expected one is in force.
     pub async fn patch_params(
         &self,
         patch: serde_json::Value,
-        changed_by: &str,
+        edit: ParamsEdit,
     ) -> Result<Arc<ParamsDocument>, EngineError> {
-        let changed_by = changed_by.to_owned();
-        self.change_params(move |shared| shared.params.patch(shared, &patch, &changed_by))
+        self.change_params(move |shared| shared.params.patch(shared, &patch, &edit))
             .await
     }
 
     /// Makes an earlier version the newest again.
     ///
     /// # Errors
-    /// `NotFound` when the version is not kept.
-    pub async fn roll_back_params(&self, version: u64, changed_by: &str) -> Result<Arc<ParamsDocument>, EngineError> {
-        let changed_by = changed_by.to_owned();
-        self.change_params(move |shared| shared.params.roll_back(shared, version, &changed_by))
+    /// `NotFound` when the version is not kept, `Outdated` when another version than the expected one is in force.
+    pub async fn roll_back_params(&self, version: u64, edit: ParamsEdit) -> Result<Arc<ParamsDocument>, EngineError> {
+        self.change_params(move |shared| shared.params.roll_back(shared, version, &edit))
             .await
     }
 
@@ -419,6 +419,7 @@ impl Engine {
         for (name, value) in gauges {
             metrics::gauge!(name).set(value);
         }
+        self.publish_breakers();
     }
 
     fn check_serving(&self) -> Result<(), EngineError> {

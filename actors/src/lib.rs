@@ -19,8 +19,8 @@ mod session;
 mod shared;
 
 pub use api::{
-    Checkpoint, EngineConfig, EngineError, FeedRequest, IngestReply, ModelDescription, ParamsDocument, PopularQuery,
-    RankQuery, Readiness, StatsWindow, Window,
+    ChannelStatus, Checkpoint, EngineConfig, EngineError, FeedRequest, IngestReply, ModelDescription, ParamsChange,
+    ParamsDocument, ParamsEdit, PopularQuery, RankQuery, Readiness, StatsWindow, Window,
 };
 pub use archive::{ArchiveStatus, TierStatus, TimeRange, archive_table};
 pub use engine::{Engine, SocketHandle};

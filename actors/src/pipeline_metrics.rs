@@ -2,8 +2,11 @@
 //!
 //! Handles are made once per thread: a look-up by name and labels on every swipe would cost as much as a stage.
 
+use std::cell::RefCell;
+
 use metrics::{Counter, Histogram};
-use swipeline_models::pipeline::{Refill, Slate, Stage};
+use swipeline_models::control::MixerNames;
+use swipeline_models::pipeline::{Refill, Slate, Stage, Trouble};
 use swipeline_models::recall::{Channel, Filter};
 
 const NS_PER_S: f64 = 1e9;
@@ -20,22 +23,26 @@ pub(crate) struct PipelineMetrics {
     refills: [Counter; 3],
     feeds: Counter,
     items: Counter,
+    /// The version of the mixers' names that the handles are labelled with.
+    names_version: u64,
 }
 
 thread_local! {
-    static METRICS: PipelineMetrics = PipelineMetrics::new();
+    static METRICS: RefCell<Option<PipelineMetrics>> = const { RefCell::new(None) };
 }
 
 impl PipelineMetrics {
-    fn new() -> Self {
+    fn new(names: &MixerNames) -> Self {
+        // Read first: a name that is given meanwhile is taken up by the next slate.
+        let names_version = names.version();
         let of_channels = |name: &'static str| -> Vec<Counter> {
             Channel::ALL
                 .into_iter()
-                .map(|channel| metrics::counter!(name, "channel" => channel.name()))
+                .map(|channel| metrics::counter!(name, "channel" => names.name(channel)))
                 .collect()
         };
         let filtered = |channel: Channel| -> Vec<Counter> {
-            let counter = |filter: Filter| metrics::counter!("swipeline_channel_filtered_total", "channel" => channel.name(), "filter" => filter.name());
+            let counter = |filter: Filter| metrics::counter!("swipeline_channel_filtered_total", "channel" => names.name(channel), "filter" => filter.name());
             Filter::ALL.into_iter().map(counter).collect()
         };
         Self {
@@ -45,7 +52,7 @@ impl PipelineMetrics {
                 .collect(),
             channel_seconds: Channel::ALL
                 .into_iter()
-                .map(|channel| metrics::histogram!("swipeline_channel_seconds", "channel" => channel.name()))
+                .map(|channel| metrics::histogram!("swipeline_channel_seconds", "channel" => names.name(channel)))
                 .collect(),
             recalled: of_channels("swipeline_channel_recalled_total"),
             kept: of_channels("swipeline_channel_kept_total"),
@@ -54,15 +61,26 @@ impl PipelineMetrics {
             refills: ["none", "live", "full"].map(|kind| metrics::counter!("swipeline_refills_total", "kind" => kind)),
             feeds: metrics::counter!("swipeline_feeds_total"),
             items: metrics::counter!("swipeline_feed_items_total"),
+            names_version,
         }
     }
 
     /// Counts what a run of the pipeline did.
-    pub(crate) fn record(slate: &Slate) {
-        METRICS.with(|handles| handles.count(slate));
+    pub(crate) fn record(slate: &Slate, names: &MixerNames) {
+        METRICS.with_borrow_mut(|handles| {
+            if handles
+                .as_ref()
+                .is_none_or(|handles| handles.names_version != names.version())
+            {
+                *handles = Some(PipelineMetrics::new(names));
+            }
+            if let Some(handles) = handles {
+                handles.count(slate, names);
+            }
+        });
     }
 
-    fn count(&self, slate: &Slate) {
+    fn count(&self, slate: &Slate, names: &MixerNames) {
         let report = &slate.report;
         self.feeds.increment(1);
         self.items.increment(slate.items.len() as u64);
@@ -85,6 +103,12 @@ impl PipelineMetrics {
                     .zip(channel.filtered)
                     .filter(|(_, count)| *count > 0);
                 filtered.for_each(|(counter, count)| counter.increment(u64::from(count)));
+            }
+            // Off and resting are what an operator has asked for.
+            if let Some(trouble @ (Trouble::CutOff | Trouble::Late | Trouble::Failed)) = channel.trouble {
+                let name = names.name(Channel::ALL[place]);
+                metrics::counter!("swipeline_channel_troubles_total", "channel" => name, "kind" => trouble.name())
+                    .increment(1);
             }
             if report.kept[place] > 0 {
                 self.kept[place].increment(u64::from(report.kept[place]));

@@ -77,6 +77,8 @@ impl World {
     /// Puts params into force.
     pub fn set_params(&self, params: Arc<Params>) {
         self.catalogue.set_enrichment(&params.enrichment);
+        // Before anybody reads it: the words of rules have their numbers when the next request names them.
+        params.control(self);
         self.params.store(params);
     }
 }

@@ -1,9 +1,10 @@
 //! The admin listener: metrics, parameters, model, checkpoint.
 
 use actix_web::http::Method;
+use actix_web::http::header::{ETAG, HeaderValue, IF_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use swipeline_actors::{ModelDescription, ParamsDocument};
+use swipeline_actors::{ModelDescription, ParamsDocument, ParamsEdit};
 use swipeline_models::learner::LearnerReport;
 
 use super::body::Body;
@@ -62,16 +63,18 @@ pub(crate) async fn get_metrics(state: web::Data<AppState>) -> HttpResponse {
 #[utoipa::path(get, path = "/v1/admin/params", tag = "admin",
     responses((status = 200, description = "`{version, changed_at, changed_by, params}`", body = Object)))]
 pub(crate) async fn get_params(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    reply(&request, state.engine()?.params().as_ref())
+    reply_params(&request, &state.engine()?.params())
 }
 
 /// Replace the parameters
 ///
-/// The whole document; keys that are left out have their defaults. In force at once.
+/// The whole document; keys that are left out have their defaults. In force at once. With `If-Match: "<version>"` only
+/// when that version is still the one in force.
 #[utoipa::path(put, path = "/v1/admin/params", tag = "admin", request_body = Object,
     responses(
         (status = 200, description = "The new version", body = Object),
         (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 412, description = "`If-Match` names another version than the one in force", body = ProblemDto, content_type = "application/problem+json"),
         (status = 422, description = "Every bad key, by its path", body = ProblemDto, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn put_params(
@@ -80,18 +83,20 @@ pub(crate) async fn put_params(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let document = body.read_any_json()?;
-    let changed = state.engine()?.put_params(document, &changed_by(&request)).await?;
-    reply(&request, changed.as_ref())
+    let changed = state.engine()?.put_params(document, edit_of(&request)?).await?;
+    reply_params(&request, &changed)
 }
 
 /// Change some parameters
 ///
-/// A merge patch (RFC 7396): what is not named stays; `null` means the default.
+/// A merge patch (RFC 7396): what is not named stays; `null` means the default. With `If-Match: "<version>"` only when
+/// that version is still the one in force.
 #[utoipa::path(patch, path = "/v1/admin/params", tag = "admin",
     request_body(content((Object = "application/merge-patch+json"), (Object = "application/json"))),
     responses(
         (status = 200, description = "The new version", body = Object),
         (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 412, description = "`If-Match` names another version than the one in force", body = ProblemDto, content_type = "application/problem+json"),
         (status = 422, description = "Every bad key, by its path", body = ProblemDto, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn patch_params(
@@ -100,11 +105,13 @@ pub(crate) async fn patch_params(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let patch = body.read_any_json()?;
-    let changed = state.engine()?.patch_params(patch, &changed_by(&request)).await?;
-    reply(&request, changed.as_ref())
+    let changed = state.engine()?.patch_params(patch, edit_of(&request)?).await?;
+    reply_params(&request, &changed)
 }
 
 /// The versions that can be gone back to
+///
+/// Each with who changed it, when, and which keys from what to what.
 #[utoipa::path(get, path = "/v1/admin/params/history", tag = "admin",
     responses((status = 200, description = "`{versions: [...]}`, the newest first", body = Object)))]
 pub(crate) async fn get_params_history(
@@ -125,6 +132,7 @@ pub(crate) async fn get_params_history(
     responses(
         (status = 200, description = "The new version", body = Object),
         (status = 404, description = "No such version", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 412, description = "`If-Match` names another version than the one in force", body = ProblemDto, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn roll_back_params(
     request: HttpRequest,
@@ -132,8 +140,8 @@ pub(crate) async fn roll_back_params(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let version = body.read::<RollbackRequest>()?.version;
-    let changed = state.engine()?.roll_back_params(version, &changed_by(&request)).await?;
-    reply(&request, changed.as_ref())
+    let changed = state.engine()?.roll_back_params(version, edit_of(&request)?).await?;
+    reply_params(&request, &changed)
 }
 
 /// The ranking model in force
@@ -200,8 +208,33 @@ pub(crate) async fn post_checkpoint(request: HttpRequest, state: web::Data<AppSt
     reply(&request, &state.engine()?.checkpoint().await?)
 }
 
+/// The document, with its version as entity tag: `If-Match` takes it.
+fn reply_params(request: &HttpRequest, document: &ParamsDocument) -> Result<HttpResponse, Problem> {
+    let mut response = reply(request, document)?;
+    if let Ok(tag) = HeaderValue::from_str(&format!("\"{}\"", document.version)) {
+        response.headers_mut().insert(ETAG, tag);
+    }
+    Ok(response)
+}
+
+/// Who wants to change the params, and from which version on: `If-Match` names one, or `*` for whichever.
+fn edit_of(request: &HttpRequest) -> Result<ParamsEdit, Problem> {
+    let expected = match request.headers().get(IF_MATCH).map(HeaderValue::to_str) {
+        None | Some(Ok("*")) => None,
+        Some(tag) => {
+            let tag = tag.unwrap_or_default().trim();
+            let version = tag.strip_prefix("W/").unwrap_or(tag).trim_matches('"').parse();
+            Some(version.map_err(|_| Problem::malformed(format!("If-Match must be a version or *, is {tag:?}")))?)
+        }
+    };
+    Ok(ParamsEdit {
+        by: changed_by(request),
+        expected,
+    })
+}
+
 /// Who changes something: the header `X-Changed-By`, else the address.
-fn changed_by(request: &HttpRequest) -> String {
+pub(super) fn changed_by(request: &HttpRequest) -> String {
     let named = request
         .headers()
         .get(CHANGED_BY_HEADER)

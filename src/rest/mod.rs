@@ -5,6 +5,7 @@
 mod admin;
 mod archive;
 mod body;
+mod channels;
 mod endpoint;
 mod events;
 mod feed;
@@ -27,6 +28,7 @@ pub(crate) use reply::Format;
 pub(crate) mod paths {
     pub(crate) use super::admin::*;
     pub(crate) use super::archive::*;
+    pub(crate) use super::channels::*;
     pub(crate) use super::events::*;
     pub(crate) use super::feed::*;
     pub(crate) use super::health::*;
@@ -54,8 +56,13 @@ pub(crate) fn public_endpoints() -> Vec<Endpoint> {
 
 /// The API of the admin listener.
 pub(crate) fn admin_endpoints() -> Vec<Endpoint> {
-    [admin::endpoints(), archive::endpoints(), health::endpoints()]
-        .into_iter()
-        .flatten()
-        .collect()
+    [
+        admin::endpoints(),
+        archive::endpoints(),
+        channels::endpoints(),
+        health::endpoints(),
+    ]
+    .into_iter()
+    .flatten()
+    .collect()
 }

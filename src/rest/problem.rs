@@ -31,6 +31,8 @@ pub(crate) enum ProblemKind {
     MethodNotAllowed,
     /// 409: contradicts the present state.
     Conflict,
+    /// 412: somebody else was faster.
+    PreconditionFailed,
     /// 413: the body is too large.
     TooLarge,
     /// 415: the media type is not known.
@@ -56,6 +58,7 @@ impl ProblemKind {
             ProblemKind::NotFound => StatusCode::NOT_FOUND,
             ProblemKind::MethodNotAllowed => StatusCode::METHOD_NOT_ALLOWED,
             ProblemKind::Conflict => StatusCode::CONFLICT,
+            ProblemKind::PreconditionFailed => StatusCode::PRECONDITION_FAILED,
             ProblemKind::TooLarge => StatusCode::PAYLOAD_TOO_LARGE,
             ProblemKind::UnsupportedMediaType => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             ProblemKind::RuleBroken => StatusCode::UNPROCESSABLE_ENTITY,
@@ -75,6 +78,7 @@ impl ProblemKind {
             ProblemKind::NotFound => "not-found",
             ProblemKind::MethodNotAllowed => "method-not-allowed",
             ProblemKind::Conflict => "conflict",
+            ProblemKind::PreconditionFailed => "precondition-failed",
             ProblemKind::TooLarge => "too-large",
             ProblemKind::UnsupportedMediaType => "unsupported-media-type",
             ProblemKind::RuleBroken => "rule-broken",
@@ -280,6 +284,7 @@ impl From<EngineError> for Problem {
             EngineError::InvalidMany(errors) => Self::rules(errors),
             EngineError::NotFound(_) => Self::new(ProblemKind::NotFound, text),
             EngineError::Conflict(_) => Self::new(ProblemKind::Conflict, text),
+            EngineError::Outdated { .. } => Self::new(ProblemKind::PreconditionFailed, text),
             EngineError::ModelRefused(_) => Self::rule("model", "model_refused", text),
         }
     }
@@ -317,6 +322,11 @@ mod tests {
         assert_eq!(status(EngineError::InvalidMany(vec![field(), field()])), 422);
         assert_eq!(status(EngineError::NotFound("item".to_owned())), 404);
         assert_eq!(status(EngineError::Conflict("old".to_owned())), 409);
+        let outdated = EngineError::Outdated {
+            expected: 1,
+            current: 2,
+        };
+        assert_eq!(status(outdated), 412);
         assert_eq!(status(EngineError::ModelRefused("wrong shape".to_owned())), 422);
     }
 

@@ -146,6 +146,7 @@ impl Connection {
                     | EngineError::InvalidMany(_)
                     | EngineError::NotFound(_)
                     | EngineError::Conflict(_)
+                    | EngineError::Outdated { .. }
                     | EngineError::DataDir(_)
                     | EngineError::ModelRefused(_) => Ending::Refused,
                 })

@@ -84,7 +84,7 @@ impl Writer {
             EngineError::Invalid(field) => (field.code.clone(), None),
             EngineError::InvalidMany(_) => ("invalid".to_owned(), None),
             EngineError::NotFound(_) => ("not_found".to_owned(), None),
-            EngineError::Conflict(_) => ("conflict".to_owned(), None),
+            EngineError::Conflict(_) | EngineError::Outdated { .. } => ("conflict".to_owned(), None),
             EngineError::ModelRefused(_) => ("model_refused".to_owned(), None),
         };
         self.write_error(id, code, error.to_string(), retry_after_ms).await

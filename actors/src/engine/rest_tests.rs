@@ -24,6 +24,7 @@ fn request(user: &UserId) -> FeedRequest {
         scene: None,
         region: None,
         device: None,
+        network: None,
         exclude: Vec::new(),
         explain: false,
         explicit_impressions: false,

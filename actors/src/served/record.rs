@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use swipeline_models::features::schema::FEATURE_COUNT;
 use swipeline_models::rank::ObjectiveRow;
 use swipeline_models::recall::ChannelSet;
+use swipeline_models::wire::FeedContextDto;
 
 use crate::records::{decode_bytes, encode_named};
 
@@ -24,6 +25,9 @@ pub struct ServedSlateRecord {
     /// The newest journal record of the viewer that the feature rows reflect: only what has a higher number can be an
     /// outcome.
     pub sequence: u64,
+    /// In which situation it was asked for: ranking context.
+    #[serde(default)]
+    pub context: FeedContextDto,
     /// The experiment's variant.
     pub variant: String,
     /// The fingerprint of the model that ranked it.
@@ -101,6 +105,7 @@ impl Default for ServedSlateRecord {
             request: String::new(),
             at: 0,
             sequence: 0,
+            context: FeedContextDto::default(),
             variant: crate::effects::VARIANT_DEFAULT.to_owned(),
             model: String::new(),
             schema: swipeline_models::features::schema::schema_fingerprint(),

@@ -16,6 +16,7 @@ use swipeline_models::item::Item;
 use swipeline_models::rank::ObjectiveRow;
 use swipeline_models::recall::ChannelSet;
 use swipeline_models::time::TimestampMs;
+use swipeline_models::wire::FeedContextDto;
 use swipeline_storage::{RingLog, erase_records, partition_of};
 
 use super::record::{ServedItemRecord, ServedSlateRecord};
@@ -34,6 +35,7 @@ pub(crate) struct ServedSlate {
     pub(crate) request: String,
     pub(crate) at: TimestampMs,
     pub(crate) sequence: u64,
+    pub(crate) context: FeedContextDto,
     pub(crate) model: String,
     pub(crate) slots: Vec<ServedSlot>,
     /// Whether it goes into the archive as well.
@@ -281,6 +283,7 @@ fn record_of(slate: &ServedSlate) -> ServedSlateRecord {
         request: slate.request.clone(),
         at: slate.at.0,
         sequence: slate.sequence,
+        context: slate.context.clone(),
         model: slate.model.clone(),
         items: slate.slots.iter().map(item).collect(),
         ..ServedSlateRecord::default()
@@ -319,6 +322,7 @@ mod tests {
             request: request.to_string(),
             at: TimestampMs(1),
             sequence: 3,
+            context: FeedContextDto::default(),
             model: "m".to_owned(),
             slots: vec![slot("a"), slot("b")],
             is_archived: true,

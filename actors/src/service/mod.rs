@@ -8,6 +8,7 @@ mod learner;
 mod linear;
 mod new_items;
 mod params;
+mod params_diff;
 mod trends;
 
 pub(crate) use catalogue::{CatalogueDirty, ReplayedItemPuts, apply_changes, load as load_catalogue};

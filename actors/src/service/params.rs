@@ -4,13 +4,14 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use arc_swap::ArcSwap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use swipeline_models::params::{Params, merge_patch, parse};
 use swipeline_storage::{SnapshotOp, Tree};
 
-use crate::api::{EngineError, ParamsDocument};
+use super::params_diff::changes_between;
+use crate::api::{EngineError, ParamsChange, ParamsDocument, ParamsEdit};
 use crate::clock;
 use crate::shared::Shared;
 
@@ -31,6 +32,13 @@ struct Stored {
     changed_at: i64,
     changed_by: String,
     document: String,
+    #[serde(default)]
+    rolled_back_to: Option<u64>,
+    /// JSON, as the document is: values of any kind.
+    #[serde(default)]
+    changes: String,
+    #[serde(default)]
+    changes_left_out: u32,
 }
 
 impl Default for ParamsService {
@@ -39,6 +47,9 @@ impl Default for ParamsService {
             version: 1,
             changed_at: 0,
             changed_by: "default".to_owned(),
+            rolled_back_to: None,
+            changes: Vec::new(),
+            changes_left_out: 0,
             params: Arc::new(Params::default()),
         });
         Self {
@@ -93,23 +104,27 @@ impl ParamsService {
         &self,
         shared: &Shared,
         document: Value,
-        changed_by: &str,
+        edit: &ParamsEdit,
     ) -> Result<Arc<ParamsDocument>, EngineError> {
         let params = parse(document).map_err(EngineError::InvalidMany)?;
-        self.install(shared, Arc::new(params), changed_by)
+        let mut history = self.begin(edit)?;
+        self.install(shared, &mut history, Arc::new(params), edit, None)
     }
 
-    /// Changes some keys of the document in force (RFC 7396).
+    /// Changes some keys of the document in force (RFC 7396). Changes follow each other: none is lost when two come at a
+    /// time.
     pub(crate) fn patch(
         &self,
         shared: &Shared,
         patch: &Value,
-        changed_by: &str,
+        edit: &ParamsEdit,
     ) -> Result<Arc<ParamsDocument>, EngineError> {
+        let mut history = self.begin(edit)?;
         let mut document = serde_json::to_value(&*self.current().params)
             .map_err(|error| EngineError::Unavailable(error.to_string()))?;
         merge_patch(&mut document, patch);
-        self.put(shared, document, changed_by)
+        let params = parse(document).map_err(EngineError::InvalidMany)?;
+        self.install(shared, &mut history, Arc::new(params), edit, None)
     }
 
     /// Makes an earlier version the newest again.
@@ -117,30 +132,43 @@ impl ParamsService {
         &self,
         shared: &Shared,
         version: u64,
-        changed_by: &str,
+        edit: &ParamsEdit,
     ) -> Result<Arc<ParamsDocument>, EngineError> {
-        let earlier = self
-            .history
-            .lock()
-            .iter()
-            .find(|document| document.version == version)
-            .cloned();
+        let mut history = self.begin(edit)?;
+        let earlier = history.iter().find(|document| document.version == version).cloned();
         let earlier = earlier.ok_or_else(|| EngineError::NotFound(format!("version {version} of the params")))?;
-        self.install(shared, earlier.params.clone(), changed_by)
+        self.install(shared, &mut history, earlier.params.clone(), edit, Some(version))
+    }
+
+    /// Nobody else changes anything while the history is held.
+    fn begin(&self, edit: &ParamsEdit) -> Result<MutexGuard<'_, VecDeque<Arc<ParamsDocument>>>, EngineError> {
+        let history = self.history.lock();
+        let current = history.back().map_or(0, |newest| newest.version);
+        match edit.expected {
+            Some(expected) if expected != current => Err(EngineError::Outdated { expected, current }),
+            Some(_) | None => Ok(history),
+        }
     }
 
     fn install(
         &self,
         shared: &Shared,
+        history: &mut VecDeque<Arc<ParamsDocument>>,
         params: Arc<Params>,
-        changed_by: &str,
+        edit: &ParamsEdit,
+        rolled_back_to: Option<u64>,
     ) -> Result<Arc<ParamsDocument>, EngineError> {
-        let mut history = self.history.lock();
         let version = history.back().map_or(1, |newest| newest.version + 1);
+        let (changes, changes_left_out) = history
+            .back()
+            .map_or((Vec::new(), 0), |newest| changes_between(&newest.params, &params));
         let document = Arc::new(ParamsDocument {
             version,
             changed_at: clock::now().0,
-            changed_by: changed_by.to_owned(),
+            changed_by: edit.by.clone(),
+            rolled_back_to,
+            changes,
+            changes_left_out,
             params: params.clone(),
         });
         history.push_back(document.clone());
@@ -166,7 +194,8 @@ impl ParamsService {
         }
         shared.world.set_params(params);
         self.current.store(document.clone());
-        tracing::info!(version, changed_by, "params changed");
+        let keys: Vec<&str> = document.changes.iter().map(|change| change.key.as_str()).collect();
+        tracing::info!(version, changed_by = edit.by, ?keys, "params changed");
         Ok(document)
     }
 }
@@ -177,6 +206,9 @@ fn store(document: &ParamsDocument) -> Stored {
         changed_at: document.changed_at,
         changed_by: document.changed_by.clone(),
         document: serde_json::to_string(&*document.params).unwrap_or_default(),
+        rolled_back_to: document.rolled_back_to,
+        changes: serde_json::to_string(&document.changes).unwrap_or_default(),
+        changes_left_out: document.changes_left_out,
     }
 }
 
@@ -194,6 +226,10 @@ fn read(stored: Stored) -> Result<ParamsDocument, String> {
         version: stored.version,
         changed_at: stored.changed_at,
         changed_by: stored.changed_by,
+        rolled_back_to: stored.rolled_back_to,
+        // Versions of before changes were written down have none.
+        changes: serde_json::from_str::<Vec<ParamsChange>>(&stored.changes).unwrap_or_default(),
+        changes_left_out: stored.changes_left_out,
         params: Arc::new(params),
     })
 }

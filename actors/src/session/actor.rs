@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
-use swipeline_models::ids::{UserId, Word};
+use swipeline_models::ids::UserId;
 use swipeline_models::learner::PendingOutcomes;
 use swipeline_models::params::Params;
 use swipeline_models::pipeline::Scratch;
@@ -52,7 +52,11 @@ pub(super) struct SessionSettings {
     /// A feed is appended by itself when fewer unseen items are left.
     pub(super) low_water: Option<usize>,
     /// Where the viewer is; overrides the profile.
-    pub(super) region: Option<Word>,
+    pub(super) region: Option<String>,
+    /// On what; overrides the profile.
+    pub(super) device: Option<String>,
+    /// By which kind of network.
+    pub(super) network: Option<String>,
     /// Whether the last feed found nothing.
     pub(super) is_exhausted: bool,
 }

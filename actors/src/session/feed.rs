@@ -7,9 +7,10 @@ use std::time::Instant;
 
 use actix::{Context, Handler};
 use swipeline_models::catalogue::CatalogueSnapshot;
+use swipeline_models::control::MixerNames;
 use swipeline_models::ids::{ItemId, Word};
 use swipeline_models::params::Params;
-use swipeline_models::pipeline::{Query, Slate, SlateItem, rank_items, run};
+use swipeline_models::pipeline::{Query, RequestContext, Slate, SlateItem, rank_items, run};
 use swipeline_models::rank::Objective;
 use swipeline_models::recall::{Channel, Filter};
 use swipeline_models::session::ServedItem;
@@ -17,11 +18,13 @@ use swipeline_models::wire::{
     CauseDto, ChannelExplainDto, FeedAsk, FeedDto, FeedItemDto, FeedMode, FeedPushDto, Hello, ItemDto, MessageId, Name,
     RankReply, RankedItemDto, ServerMessage, SessionParamsDto,
 };
+use swipeline_models::world::World;
 
 use super::actor::SessionActor;
 use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, RankItems, SocketId};
 use super::outcomes::rows_served;
 use super::served::slots_to_log;
+use super::situation::Situation;
 use crate::api::EngineError;
 use crate::clock;
 use crate::outbox::{CloseReason, PushedFeed};
@@ -134,9 +137,13 @@ impl Handler<OneShot> for SessionActor {
         self.touch();
         let started = clock::monotonic_ns();
         let excluded = hashes(request.exclude.iter().map(ItemId::hash64));
-        let region = self.region_of(request.region.as_deref());
         let ranked_at = self.state.journal_sequence;
-        let (slate, snapshot, slots) = self.make_slate(request.n, region, &excluded, request.explain);
+        let situation = Situation {
+            region: self.region_of(request.region.as_deref()),
+            device: request.device.as_deref(),
+            network: request.network.as_deref(),
+        };
+        let (slate, snapshot, slots) = self.make_slate(request.n, situation, &excluded, request.explain);
         let mut sequence = 0;
         if !request.explicit_impressions {
             self.show(&served_items(&slate, &snapshot))?;
@@ -145,15 +152,16 @@ impl Handler<OneShot> for SessionActor {
         let feed = FeedDto {
             request_id: new_request_id(),
             user_id: self.state.user.as_str().to_owned(),
-            items: feed_items(&slate, &snapshot),
+            items: feed_items(&slate, &snapshot, &self.shared.world.mixers),
             cause: Cow::Borrowed("request"),
             variant: None,
             degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
             generated_at: clock::now().0,
             took_us: elapsed_us(started),
-            channels: request.explain.then(|| channel_reports(&slate)),
+            context: request.explain.then(|| self.context_of(situation)),
+            channels: request.explain.then(|| channel_reports(&slate, &self.shared.world)),
         };
-        self.log_served(slots, &feed.request_id, ranked_at);
+        self.log_served(slots, &feed.request_id, ranked_at, situation);
         Ok((feed, sequence))
     }
 }
@@ -173,9 +181,13 @@ impl Handler<RankItems> for SessionActor {
             }
         }
         let rows: Vec<u32> = known.iter().map(|(row, _)| *row).collect();
-        let region = self.region_of(query.region.as_deref());
+        let situation = Situation {
+            region: self.region_of(query.region.as_deref()),
+            device: query.device.as_deref(),
+            network: None,
+        };
         let params = self.params();
-        let ask = self.query(&params, rows.len(), region, &[], false);
+        let ask = self.query(&params, rows.len(), situation, &[], false);
         let mut items = Self::with_scratch(|scratch| {
             let ranked = rank_items(&self.shared.world, &self.state, &rows, &ask, scratch)
                 .map_err(|error| EngineError::Unavailable(error.to_string()))?;
@@ -204,8 +216,14 @@ impl SessionActor {
         let feed = params.params.feed;
         self.settings.n = hello.n.or(self.settings.n);
         self.settings.low_water = hello.low_water.or(self.settings.low_water);
-        if let Some(region) = &hello.region {
-            self.settings.region = self.shared.world.catalogue.words().regions.get(region);
+        for (wish, given) in [
+            (&mut self.settings.region, &hello.region),
+            (&mut self.settings.device, &hello.device),
+            (&mut self.settings.network, &hello.network),
+        ] {
+            if given.is_some() {
+                wish.clone_from(given);
+            }
         }
         let epoch = self.shared.storage.ownership.epoch();
         let session = self.session_id();
@@ -273,8 +291,14 @@ impl SessionActor {
             .map(|item| item.hash);
         let excluded = hashes(by_client.chain(held).collect::<Vec<_>>().into_iter());
         let n = wish.n.or(self.settings.n).unwrap_or(self.params().feed.n as usize);
-        let region = self.settings.region.or(self.state.region);
-        let (slate, snapshot, slots) = self.make_slate(n, region, &excluded, false);
+        // Cloned, because making a slate borrows the whole session.
+        let (device, network) = (self.settings.device.clone(), self.settings.network.clone());
+        let situation = Situation {
+            region: self.wished_region(),
+            device: device.as_deref(),
+            network: network.as_deref(),
+        };
+        let (slate, snapshot, slots) = self.make_slate(n, situation, &excluded, false);
         self.state.feed_seq += 1;
         self.settings.is_exhausted = slate.items.is_empty();
         self.state
@@ -286,7 +310,7 @@ impl SessionActor {
             request_id: new_request_id(),
             mode: wish.mode,
             cause: wish.cause,
-            items: feed_items(&slate, &snapshot),
+            items: feed_items(&slate, &snapshot, &self.shared.world.mixers),
             variant: None,
             degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
             took_us: elapsed_us(started),
@@ -300,18 +324,18 @@ impl SessionActor {
         let pushed = Arc::new(pushed);
         self.sockets.push_feed(&pushed);
         // After the push: the viewer does not wait for it.
-        self.log_served(slots, &pushed.feed.request_id, self.state.journal_sequence);
+        self.log_served(slots, &pushed.feed.request_id, self.state.journal_sequence, situation);
     }
 
     fn make_slate(
         &mut self,
         n: usize,
-        region: Option<Word>,
+        situation: Situation<'_>,
         excluded: &[u64],
         explain: bool,
     ) -> (Slate, Arc<CatalogueSnapshot>, Option<Vec<ServedSlot>>) {
         let params = self.params();
-        let query = self.query(&params, n, region, excluded, explain);
+        let query = self.query(&params, n, situation, excluded, explain);
         let world = &self.shared.world;
         self.activity
             .holds_pool
@@ -325,7 +349,7 @@ impl SessionActor {
         });
         let (made, rows) = made;
         self.await_outcomes(rows);
-        PipelineMetrics::record(&made.0);
+        PipelineMetrics::record(&made.0, &self.shared.world.mixers);
         made
     }
 
@@ -333,7 +357,7 @@ impl SessionActor {
         &self,
         params: &'a Params,
         n: usize,
-        region: Option<Word>,
+        situation: Situation<'a>,
         excluded: &'a [u64],
         explain: bool,
     ) -> Query<'a> {
@@ -348,7 +372,11 @@ impl SessionActor {
             n,
             now: clock::now(),
             seed,
-            region,
+            region: situation.region,
+            context: RequestContext {
+                device: situation.device,
+                network: situation.network,
+            },
             excluded,
             params,
             explain,
@@ -361,6 +389,13 @@ impl SessionActor {
             Some(region) => self.shared.world.catalogue.words().regions.get(region),
             None => self.state.region,
         }
+    }
+
+    /// Where the client says the viewer is; looked up anew, because a region may have got its number since.
+    fn wished_region(&self) -> Option<Word> {
+        let regions = &self.shared.world.catalogue.words().regions;
+        let wished = self.settings.region.as_deref().and_then(|region| regions.get(region));
+        wished.or(self.state.region)
     }
 
     /// Names the session: the same for all sockets of a user, on every start of the server.
@@ -388,7 +423,7 @@ fn served_items(slate: &Slate, snapshot: &CatalogueSnapshot) -> Vec<ServedItem> 
     slate.items.iter().filter_map(served).collect()
 }
 
-fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot) -> Vec<FeedItemDto> {
+fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot, names: &MixerNames) -> Vec<FeedItemDto> {
     let mut items = Vec::with_capacity(slate.items.len());
     for item in &slate.items {
         let Some(entry) = snapshot.entry(item.row) else {
@@ -398,11 +433,7 @@ fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot) -> Vec<FeedItemDto> {
             item_id: entry.item.id.as_str().to_owned(),
             score: if item.score.is_finite() { item.score } else { f32::MIN },
             position: u32::try_from(items.len()).unwrap_or(u32::MAX),
-            channels: item
-                .channels
-                .iter()
-                .map(|channel| Cow::Borrowed(channel.name()))
-                .collect(),
+            channels: item.channels.iter().map(|channel| names.name(channel)).collect(),
             reason: Cow::Borrowed(item.reason.reason()),
             explore: item.propensity.is_some(),
             propensity: item.propensity,
@@ -420,7 +451,7 @@ fn objectives(row: &[f32]) -> BTreeMap<Name, f32> {
         .collect()
 }
 
-fn channel_reports(slate: &Slate) -> BTreeMap<Name, ChannelExplainDto> {
+fn channel_reports(slate: &Slate, world: &World) -> BTreeMap<Name, ChannelExplainDto> {
     let report = &slate.report;
     let explain = |channel: Channel| {
         let one = &report.channels[channel.number()];
@@ -434,11 +465,12 @@ fn channel_reports(slate: &Slate) -> BTreeMap<Name, ChannelExplainDto> {
             kept: report.kept[channel.number()],
             on_slate: report.on_slate[channel.number()],
             took_us: u32::try_from(one.took_ns / 1_000).unwrap_or(u32::MAX),
-            trouble: (!one.asked && channel != Channel::Backfill).then_some(Cow::Borrowed("off")),
+            trouble: one.trouble.map(|trouble| Cow::Borrowed(trouble.name())),
+            breaker: (channel != Channel::Backfill).then(|| Cow::Borrowed(world.guards.state(channel).name())),
         };
-        (Cow::Borrowed(channel.name()), dto)
+        (world.mixers.name(channel), dto)
     };
-    Channel::ALL.into_iter().map(explain).collect()
+    world.mixers.channels().map(explain).collect()
 }
 
 fn new_request_id() -> String {

@@ -8,6 +8,7 @@ mod outcomes;
 mod registry;
 mod replay;
 mod served;
+mod situation;
 mod sockets;
 mod store;
 

@@ -10,6 +10,7 @@ use swipeline_models::ids::UserId;
 use swipeline_models::pipeline::{Scratch, Slate, SlateItem};
 
 use super::actor::SessionActor;
+use super::situation::Situation;
 use crate::clock;
 use crate::served::{ServedSlate, ServedSlot};
 use crate::shared::Shared;
@@ -43,7 +44,13 @@ pub(super) fn slots_to_log(
 
 impl SessionActor {
     /// Logs a slate under the request id that it goes out with. What happened up to now is what it was ranked by.
-    pub(super) fn log_served(&self, slots: Option<Vec<ServedSlot>>, request: &str, sequence: u64) {
+    pub(super) fn log_served(
+        &self,
+        slots: Option<Vec<ServedSlot>>,
+        request: &str,
+        sequence: u64,
+        situation: Situation<'_>,
+    ) {
         let Some(slots) = slots.filter(|slots| !slots.is_empty()) else {
             return;
         };
@@ -52,6 +59,7 @@ impl SessionActor {
             request: request.to_owned(),
             at: clock::now(),
             sequence,
+            context: self.context_of(situation),
             model: self.shared.world.ranker.current().info().fingerprint.clone(),
             slots,
             is_archived: self.shared.archive.takes_slates_of(&self.shared, &self.state.user),

@@ -1,0 +1,99 @@
+//! The filling of slots, by what it must and must not do.
+
+use super::*;
+use crate::catalogue::{Catalogue, Change};
+use crate::wire::ItemDto;
+use proptest::prelude::*;
+use std::sync::Arc;
+
+fn catalogue(authors: &[&str]) -> Catalogue {
+    let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
+    let change = |(number, author): (usize, &&str)| {
+        let dto = ItemDto {
+            id: format!("v{number}"),
+            author_id: Some((*author).to_owned()),
+            tags: Some(vec![format!("t{number}")]),
+            ..ItemDto::default()
+        };
+        Change::Upsert {
+            item: Arc::new(dto.into_item(TimestampMs(0)).expect("valid")),
+            row: None,
+        }
+    };
+    catalogue.apply_unrecorded(authors.iter().enumerate().map(change).collect());
+    catalogue
+}
+
+fn order(authors: &[&str], fused: &[f32], params: RerankParams, draws: &[ExploreDraw]) -> Vec<usize> {
+    let catalogue = catalogue(authors);
+    let rows: Vec<Row> = (0..authors.len() as Row).collect();
+    let snapshot = catalogue.load();
+    let input = RerankInput {
+        rows: &rows,
+        fused,
+        snapshot: &snapshot,
+        params: &params,
+        behaviour: &BehaviourEffects::default(),
+        now: TimestampMs(0),
+    };
+    select(&input, rows.len(), draws, &mut [], &mut RerankScratch::default())
+        .iter()
+        .map(|pick| pick.place)
+        .collect()
+}
+
+fn only_authors(penalty: f32, window: u32) -> RerankParams {
+    RerankParams {
+        freshness_weight: 0.0,
+        author_penalty: penalty,
+        author_window: window,
+        category_penalty: 0.0,
+        similarity_penalty: 0.0,
+        ..RerankParams::default()
+    }
+}
+
+#[test]
+fn an_author_waits_until_the_window_has_passed() {
+    let fused = [1.0, 0.9, 0.5, 0.4];
+    assert_eq!(
+        order(&["a", "a", "b", "c"], &fused, only_authors(1.0, 2), &[]),
+        [0, 2, 3, 1]
+    );
+    assert_eq!(
+        order(&["a", "a", "b", "c"], &fused, only_authors(0.0, 2), &[]),
+        [0, 1, 2, 3]
+    );
+}
+
+#[test]
+fn exploration_takes_its_slot() {
+    let draws = [ExploreDraw {
+        slot: 1,
+        place: 3,
+        propensity: 0.25,
+    }];
+    assert_eq!(
+        order(
+            &["a", "b", "c", "d"],
+            &[1.0, 0.9, 0.5, 0.1],
+            only_authors(0.0, 0),
+            &draws
+        ),
+        [0, 3, 1, 2]
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_candidate_is_picked_once_whatever_the_scores(
+        fused in proptest::collection::vec(prop_oneof![Just(f32::NAN), Just(f32::MIN), -1.0f32..1.0], 1..20),
+        window in 0u32..6,
+    ) {
+        let authors: Vec<&str> = (0..fused.len()).map(|number| ["a", "b", "c"][number % 3]).collect();
+        let params = RerankParams { author_window: window, similarity_window: window, ..RerankParams::default() };
+        let mut places = order(&authors, &fused, params, &[]);
+        places.sort_unstable();
+        prop_assert!(places.into_iter().eq(0..fused.len()));
+    }
+}
