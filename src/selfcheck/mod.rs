@@ -4,6 +4,8 @@
 //! data directory, and speaks to it from outside as an app would. Must not look inside the server.
 
 mod archive;
+mod boosts;
+mod channels;
 mod cold_start;
 mod enrichment;
 mod learner;
@@ -28,6 +30,10 @@ pub(crate) enum Chapter {
     NewItems,
     /// A viral item is listed at once.
     Viral,
+    /// A broken channel is cut off and comes back.
+    Channels,
+    /// A boosted category's share rises in its window only.
+    Boosts,
     /// The archive's rows are the accepted events; a forgotten user is in none of the places.
     Archive,
     /// An item without tags gets them from its words.
@@ -35,12 +41,14 @@ pub(crate) enum Chapter {
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 7] = [
+pub(crate) const CHAPTERS: [Chapter; 9] = [
     Chapter::Params,
     Chapter::Learner,
     Chapter::ColdStart,
     Chapter::NewItems,
     Chapter::Viral,
+    Chapter::Channels,
+    Chapter::Boosts,
     Chapter::Archive,
     Chapter::Enrichment,
 ];
@@ -54,6 +62,8 @@ impl Chapter {
             Chapter::ColdStart => "cold_start",
             Chapter::NewItems => "new_items",
             Chapter::Viral => "viral",
+            Chapter::Channels => "channels",
+            Chapter::Boosts => "boosts",
             Chapter::Archive => "archive",
             Chapter::Enrichment => "enrichment",
         }
@@ -70,6 +80,8 @@ impl Chapter {
             Chapter::ColdStart => cold_start::walk(story).await,
             Chapter::NewItems => new_items::walk(story).await,
             Chapter::Viral => viral::walk(story).await,
+            Chapter::Channels => channels::walk(story).await,
+            Chapter::Boosts => boosts::walk(story).await,
             Chapter::Archive => archive::walk(story).await,
             Chapter::Enrichment => enrichment::walk(story).await,
         }

@@ -10,6 +10,7 @@ mod cli;
 mod cold_start;
 mod command_line;
 mod config;
+mod control;
 mod demo;
 mod durability;
 mod enrichment;
