@@ -151,7 +151,7 @@ fn tell_cost(play: &Play) {
     let (mut objectives, mut rows) = (predicted.clone(), vec![0; RANKED]);
     let features = NEUTRAL_ROW.repeat(RANKED);
     let (channels, pre_rank, collaborative) = (
-        vec![ChannelSet::of(Channel::Embedding).with(Channel::Hot); RANKED],
+        vec![ChannelSet::of(Channel::Embedding).with(ChannelSet::of(Channel::Hot)); RANKED],
         vec![0.6; RANKED],
         vec![0.3; RANKED],
     );
@@ -369,6 +369,7 @@ impl Play {
     fn feed(&mut self, number: usize, now: TimestampMs) {
         let seat = &mut self.seats[number];
         let query = Query {
+            context: swipeline_models::pipeline::RequestContext::default(),
             n: FEED_ITEMS,
             now,
             seed: seat.state.user.hash64() ^ seat.state.signals(),

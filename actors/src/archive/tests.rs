@@ -12,7 +12,7 @@ use swipeline_storage::table::Cell;
 
 use super::TimeRange;
 use super::tables::archive_table;
-use crate::api::{EngineConfig, FeedRequest};
+use crate::api::{EngineConfig, FeedRequest, ParamsEdit};
 use crate::engine::Engine;
 
 /// Every wait ends after so long.
@@ -26,7 +26,7 @@ async fn start(dir: &Path) -> Engine {
     };
     let engine = Engine::start(config).await.expect("an engine");
     let patch = serde_json::json!({"archive": {"flush_ms": 20, "file_ms": 1_000}});
-    engine.patch_params(patch, "test").await.expect("patched");
+    engine.patch_params(patch, by_test()).await.expect("patched");
     engine
 }
 
@@ -61,6 +61,13 @@ async fn like(engine: &Engine, name: &str, id: &str, at: i64) {
     assert_eq!(engine.ingest(vec![event]).await.expect("taken").accepted, 1);
 }
 
+fn by_test() -> ParamsEdit {
+    ParamsEdit {
+        by: "test".to_owned(),
+        expected: None,
+    }
+}
+
 async fn feed(engine: &Engine, name: &str) -> usize {
     let request = FeedRequest {
         user: user(name),
@@ -68,6 +75,7 @@ async fn feed(engine: &Engine, name: &str) -> usize {
         scene: None,
         region: None,
         device: None,
+        network: None,
         exclude: Vec::new(),
         explain: false,
         explicit_impressions: false,
@@ -167,7 +175,7 @@ fn served_slates_are_archived_with_what_they_were_ranked_by() {
         );
         // Nobody's slates any more.
         engine
-            .patch_params(serde_json::json!({"archive": {"slates_percent": 0}}), "test")
+            .patch_params(serde_json::json!({"archive": {"slates_percent": 0}}), by_test())
             .await
             .expect("patched");
         feed(&engine, "cat").await;
@@ -220,11 +228,11 @@ fn an_archive_that_is_off_takes_nothing_and_goes_on_where_it_stopped() {
         like(&engine, "ann", "e1", 100).await;
         engine.roll_archive().await.expect("rolled");
         let switch = |on: bool| serde_json::json!({"archive": {"enabled": on}});
-        engine.patch_params(switch(false), "test").await.expect("patched");
+        engine.patch_params(switch(false), by_test()).await.expect("patched");
         like(&engine, "ann", "e2", 200).await;
         assert!(engine.roll_archive().await.is_err(), "it is off");
         assert_eq!(events(&engine), ["e1", "e2"], "the journal still has it");
-        engine.patch_params(switch(true), "test").await.expect("patched");
+        engine.patch_params(switch(true), by_test()).await.expect("patched");
         engine.roll_archive().await.expect("rolled");
         assert_eq!(engine.archive_status().expect("an archive").events.cold_rows, 2);
         engine.shutdown().await.expect("shut down");
@@ -238,7 +246,7 @@ fn old_intervals_become_files_by_themselves() {
         let engine = start(dir.path()).await;
         put_items(&engine).await;
         let patch = serde_json::json!({"archive": {"file_ms": 100, "warm_ms": 0}});
-        engine.patch_params(patch, "test").await.expect("patched");
+        engine.patch_params(patch, by_test()).await.expect("patched");
         like(&engine, "ann", "e1", 100).await;
         eventually("a file is made", || {
             engine

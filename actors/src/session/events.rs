@@ -185,11 +185,10 @@ impl SessionActor {
     /// An event that does not say where it happened happened where the client said it is. Written into the event, so
     /// that a replay of the journal counts it in the same region.
     fn place_event(&self, event: &mut Event) {
-        let Some(region) = self.settings.region else { return };
-        if !event.context.contains_key(REGION)
-            && let Some(name) = self.shared.world.catalogue.words().regions.name(region)
+        if let Some(region) = &self.settings.region
+            && !event.context.contains_key(REGION)
         {
-            let text = ContextValue::Text(name.to_string());
+            let text = ContextValue::Text(region.clone());
             event.context.insert(REGION.to_owned(), text);
         }
     }

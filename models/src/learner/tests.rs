@@ -29,7 +29,9 @@ pub(super) fn row(hash: u64) -> ServedRow {
         let entry = snapshot.entry(0).expect("an item");
         served(&ViewerKeys::default(), entry, &NEUTRAL_ROW, &[0.5; OBJECTIVE_COUNT], 0)
     });
-    ServedRow { hash, ..any.clone() }
+    let mut row = any.clone();
+    row.hash = hash;
+    row
 }
 
 fn served(
