@@ -22,6 +22,7 @@ mod users;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use problem::{Problem, ProblemDto, ProblemItem, ProblemKind};
 pub(crate) use query::Query;
+pub(crate) use rank::RANK_PATH;
 pub(crate) use reply::Format;
 
 /// The handlers, for the API document.

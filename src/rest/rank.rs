@@ -14,11 +14,13 @@ use super::problem::{Problem, ProblemDto};
 use super::reply::reply;
 use crate::server::AppState;
 
+/// Where given items are scored: the one POST that changes nothing.
+pub(crate) const RANK_PATH: &str = "/v1/rank";
 /// The most items in one call.
 const RANK_ITEMS_MAX: usize = 1_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
-    vec![Endpoint::post("/v1/rank", rank_items)]
+    vec![Endpoint::post(RANK_PATH, rank_items)]
 }
 
 /// Score and order given items

@@ -78,13 +78,18 @@ fn admit<'a>(state: &'a AppState, side: Side, request: &ServiceRequest) -> Resul
         // The handshake finds out who is there: a token may come in a subprotocol or in `hello`.
         return Ok(None);
     }
-    let in_flight = state.enter_call()?;
+    let in_flight = state.enter_call(brings_something(request))?;
     let identity = state.authenticator().identify(request.headers())?;
     if let Identity::Service(place) = identity {
         state.limits().check_key(place)?;
     }
     request.extensions_mut().insert(identity);
     Ok(Some(in_flight))
+}
+
+/// Whether a call brings something that must not be lost; everything else can be asked again.
+fn brings_something(request: &ServiceRequest) -> bool {
+    !matches!(request.method().as_str(), "GET" | "HEAD") && request.path() != crate::rest::RANK_PATH
 }
 
 /// Every error answer is a problem document in the caller's format, also those that the HTTP library makes.

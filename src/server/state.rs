@@ -83,10 +83,13 @@ impl AppState {
         self.sockets.load(Ordering::Acquire)
     }
 
-    /// Counts a REST call, or refuses it when too many are in work.
-    pub(super) fn enter_call(&self) -> Result<CountGuard<'_>, Problem> {
+    /// Counts a REST call, or refuses it when too many are in work. A quarter of the places is kept for calls that bring
+    /// something: events are still taken when feeds are refused.
+    pub(super) fn enter_call(&self, brings_something: bool) -> Result<CountGuard<'_>, Problem> {
         let (guard, before) = CountGuard::new(&self.calls, "swipeline_http_in_flight");
-        if before >= self.settings.server.max_in_flight {
+        let places = self.settings.server.max_in_flight;
+        let places = if brings_something { places } else { places - places / 4 };
+        if before >= places {
             metrics::counter!("swipeline_rate_limited_total", "scope" => "in_flight").increment(1);
             return Err(Problem::new(ProblemKind::Unavailable, "too many calls are in work"));
         }

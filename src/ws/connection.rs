@@ -3,6 +3,8 @@
 //! A slow client blocks only this task; meanwhile its outbox keeps the newest feed only. A write that takes too long,
 //! or an outbox that overflows, ends the connection.
 
+mod rates;
+
 use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -22,6 +24,7 @@ use super::handshake::Caller;
 use super::writer::{RECONNECT_AFTER_MS, Writer};
 use crate::auth::{AuthError, Viewer};
 use crate::server::{AppState, now};
+pub(super) use rates::Source;
 
 /// So many pings may stay unanswered.
 const PINGS_UNANSWERED_MAX: u32 = 2;
@@ -34,6 +37,7 @@ pub(super) struct Connection {
     engine: Engine,
     writer: Writer,
     outbox: Arc<SocketOutbox>,
+    source: Source,
     /// Whose socket; `None` until a `hello` has said so.
     user: Option<UserId>,
     /// The way into the session; `None` until it is open.
@@ -47,7 +51,13 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A socket that has just been upgraded.
-    pub(super) fn new(state: web::Data<AppState>, engine: Engine, protocol: Protocol, session: Session) -> Self {
+    pub(super) fn new(
+        state: web::Data<AppState>,
+        engine: Engine,
+        protocol: Protocol,
+        session: Session,
+        source: Source,
+    ) -> Self {
         Self {
             writer: Writer::new(
                 session,
@@ -55,6 +65,7 @@ impl Connection {
                 Duration::from_millis(state.settings().ws.write_timeout_ms),
             ),
             outbox: engine.outbox(),
+            source,
             state,
             engine,
             user: None,
@@ -192,6 +203,9 @@ impl Connection {
     async fn take(&mut self, incoming: Incoming, received_at: Instant) -> Result<(), Ending> {
         let Incoming { id, message } = incoming;
         metrics::counter!("swipeline_socket_messages_in_total", "type" => message_kind(&message)).increment(1);
+        if let Err(exceeded) = self.check_rates(&message) {
+            return self.too_fast(id, &exceeded).await;
+        }
         match message {
             ClientMessage::Ping => {
                 self.writer
@@ -225,10 +239,7 @@ impl Connection {
                 Err(error) => return Err(self.token_refused(id, &error).await),
             };
             if let Err(exceeded) = self.state.limits().check_user(viewer.user.as_str()) {
-                let retry_after_ms = u64::try_from(exceeded.retry_after.as_millis()).unwrap_or(u64::MAX);
-                self.writer
-                    .write_engine_error(id, &EngineError::Overloaded { retry_after_ms })
-                    .await?;
+                self.too_fast(id, &exceeded).await?;
                 return Err(Ending::Refused);
             }
             self.deadline = Some(expiry(viewer.expires_at_s));

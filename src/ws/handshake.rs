@@ -8,7 +8,7 @@ use swipeline_models::ids::UserId;
 use swipeline_models::wire::{CLIENT_FRAME_BYTES_MAX, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, check_user_id};
 
 use super::codec::Protocol;
-use super::connection::Connection;
+use super::connection::{Connection, Source};
 use crate::auth::Identity;
 use crate::rest::{Problem, ProblemDto, ProblemKind, Query};
 use crate::server::AppState;
@@ -50,7 +50,11 @@ pub(crate) async fn open_stream(
     check_origin(request.headers(), &state.settings().ws.allowed_origins)?;
     let offered = offered_subprotocols(request.headers());
     let protocol = choose_protocol(&offered)?;
-    let caller = find_caller(&request, &state, &offered)?;
+    let (caller, key) = find_caller(&request, &state, &offered)?;
+    let source = Source {
+        ip: request.peer_addr().map(|address| address.ip()),
+        key,
+    };
     if let Caller::Known(user, _) = &caller {
         state.limits().check_user(user.as_str())?;
     }
@@ -63,7 +67,7 @@ pub(crate) async fn open_stream(
         .aggregate_continuations()
         .max_continuation_size(FRAME_READ_BYTES_MAX);
     metrics::counter!("swipeline_sockets_opened_total", "protocol" => protocol.name()).increment(1);
-    let connection = Connection::new(state, engine, protocol, session);
+    let connection = Connection::new(state, engine, protocol, session, source);
     actix_web::rt::spawn(connection.run(stream, caller));
     Ok(response)
 }
@@ -129,16 +133,19 @@ fn choose_protocol(offered: &[&str]) -> Result<Protocol, Problem> {
     })
 }
 
-fn find_caller(request: &HttpRequest, state: &AppState, offered: &[&str]) -> Result<Caller, Problem> {
+/// Who opens the socket, and the place of the API key if it is a back end.
+fn find_caller(request: &HttpRequest, state: &AppState, offered: &[&str]) -> Result<(Caller, Option<usize>), Problem> {
     let query = Query::of(request)?;
     let authenticator = state.authenticator();
     if authenticator.is_anonymous() {
-        return Ok(Caller::Known(queried_user(&query)?, None));
+        return Ok((Caller::Known(queried_user(&query)?, None), None));
     }
     let carried = offered.iter().find_map(|name| name.strip_prefix(BEARER_PREFIX));
     let identity = match (authenticator.identify(request.headers()), carried) {
         (Err(crate::auth::AuthError::Missing), Some(credential)) => authenticator.identify_credential(credential)?,
-        (Err(crate::auth::AuthError::Missing), None) if authenticator.takes_tokens() => return Ok(Caller::Unknown),
+        (Err(crate::auth::AuthError::Missing), None) if authenticator.takes_tokens() => {
+            return Ok((Caller::Unknown, None));
+        }
         (identity, _) => identity?,
     };
     match identity {
@@ -149,13 +156,13 @@ fn find_caller(request: &HttpRequest, state: &AppState, offered: &[&str]) -> Res
                     "user_id is not the user of the token",
                 ));
             }
-            Ok(Caller::Known(viewer.user, Some(viewer.expires_at_s)))
+            Ok((Caller::Known(viewer.user, Some(viewer.expires_at_s)), None))
         }
         Identity::Service(place) => {
             state.limits().check_key(place)?;
-            Ok(Caller::Known(queried_user(&query)?, None))
+            Ok((Caller::Known(queried_user(&query)?, None), Some(place)))
         }
-        Identity::Anonymous => Ok(Caller::Known(queried_user(&query)?, None)),
+        Identity::Anonymous => Ok((Caller::Known(queried_user(&query)?, None), None)),
     }
 }
 
