@@ -6,12 +6,14 @@ use rand::RngExt;
 use rand_xoshiro::Xoshiro256PlusPlus;
 use smallvec::SmallVec;
 
-use super::Query;
 use super::scratch::Candidates;
+use super::{Query, Taste};
 use crate::ids::Row;
 use crate::new_items::{Ask, NewItems, Owed};
-use crate::recall::{Channel, ChannelSet, Evidence, StartPart, evidence_place};
+use crate::popularity::BoardEntry;
+use crate::recall::{Admission, Channel, ChannelSet, Evidence, StartPart, evidence_place};
 use crate::rerank::{ExploreDraw, Part, share_slots};
+use crate::world::World;
 
 /// The cheap score of a candidate that nobody recalled: the middle.
 const PRE_RANK_UNKNOWN: f32 = 0.5;
@@ -23,20 +25,68 @@ const OWED_MAX: usize = 8;
 /// The new items of a slate.
 pub(super) type GivenRows = SmallVec<[Row; OWED_MAX]>;
 
+/// What decides about the promised slots of one request.
+pub(super) struct Promises<'a> {
+    /// Everything shared.
+    pub(super) world: &'a World,
+    /// What may be shown.
+    pub(super) admission: &'a Admission<'a>,
+    /// How an item does of which nothing is known.
+    pub(super) prior: &'a BoardEntry,
+    /// The viewer's taste.
+    pub(super) taste: &'a Taste,
+    /// The request.
+    pub(super) query: &'a Query<'a>,
+    /// Whether a new item may have the first slot at all.
+    pub(super) leads: bool,
+}
+
+impl Promises<'_> {
+    /// Gives new items their slots, and owes the parts of a new viewer's feed (`start`, of which the rest is personal)
+    /// theirs. Returns the new items, and the parts.
+    pub(super) fn keep(
+        &self,
+        start: Option<Vec<StartPart>>,
+        personal_share: f32,
+        random: &mut Xoshiro256PlusPlus,
+        draws: &mut Vec<ExploreDraw>,
+        candidates: &mut Candidates,
+    ) -> (GivenRows, Vec<Part>) {
+        let ask = Ask {
+            admission: self.admission,
+            board: &self.world.board,
+            prior: self.prior,
+            taste: self.taste,
+            params: &self.query.params.cold_start,
+            now: self.query.now,
+            chance: random.random(),
+        };
+        // A new viewer's feed is led by what is promised to the viewer.
+        let leads = self.leads && start.is_none();
+        let n = self.query.n;
+        let given = give_new_items(&self.world.new_items, &ask, n, leads, random, draws, candidates);
+        let parts = match start {
+            Some(start) => owe_parts(start, personal_share, n.saturating_sub(draws.len()), candidates),
+            None => Vec::new(),
+        };
+        (given, parts)
+    }
+}
+
 /// Gives new items that are owed impressions their slots: on average `new_item_share · n` of them, at most, each in the
 /// place of a slot that would have explored, so that not more of the slate explores than before. Unlike a drawn item one
 /// may stand first, if it fits the viewer: of a feed that every swipe replaces nothing else is ever seen. `leads`: the
 /// first slot may be taken at all. Returns the items.
-pub(super) fn give_new_items(
+fn give_new_items(
     new_items: &NewItems,
     ask: &Ask<'_>,
-    query: &Query<'_>,
+    n: usize,
     leads: bool,
     random: &mut Xoshiro256PlusPlus,
     draws: &mut Vec<ExploreDraw>,
     candidates: &mut Candidates,
 ) -> GivenRows {
-    let (n, wanted) = (query.n, query.n as f32 * ask.params.new_item_share);
+    let wanted = n as f32 * ask.params.new_item_share;
     let count = wanted as usize + usize::from(random.random::<f32>() < wanted.fract());
     let mut taken: SmallVec<[Owed; OWED_MAX]> = SmallVec::new();
     let mut given: SmallVec<[ExploreDraw; OWED_MAX]> = SmallVec::new();
@@ -70,12 +120,7 @@ pub(super) fn give_new_items(
 }
 
 /// Owes the parts of a new viewer's feed their share of the `slots` that do not explore.
-pub(super) fn owe_parts(
-    start: Vec<StartPart>,
-    personal_share: f32,
-    slots: usize,
-    candidates: &mut Candidates,
-) -> Vec<Part> {
+fn owe_parts(start: Vec<StartPart>, personal_share: f32, slots: usize, candidates: &mut Candidates) -> Vec<Part> {
     let weights: SmallVec<[f32; 3]> = start.iter().map(|part| part.weight).collect();
     let part = |start: StartPart| {
         let channel = start.channel;

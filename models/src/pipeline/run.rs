@@ -2,11 +2,11 @@
 
 use std::sync::Arc;
 
-use rand::{RngExt, SeedableRng};
+use rand::SeedableRng;
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::arrange::Rulebook;
-use super::first_slots::{give_new_items, owe_parts};
+use super::first_slots::Promises;
 use super::prerank::PreRanker;
 use super::refill::Refilling;
 use super::score::score;
@@ -16,7 +16,6 @@ use super::{Query, explain_item};
 use crate::catalogue::CatalogueSnapshot;
 use crate::features::FeatureContext;
 use crate::ids::Row;
-use crate::new_items::Ask;
 use crate::params::Params;
 use crate::popularity::{BoardEntry, ScoredRow};
 use crate::rank::{RankError, ScoredBy};
@@ -89,29 +88,15 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
             .candidates
             .push(row, ChannelSet::of(Channel::Backfill), Evidence::default(), 0.0, 0.0);
     }
-    let ask = Ask {
+    let promises = Promises {
+        world,
         admission: &admission,
-        board: &world.board,
         prior: &prior,
         taste: &scratch.taste,
-        params: &params.cold_start,
-        now: query.now,
-        chance: random.random(),
-    };
-    let candidates = &mut scratch.candidates;
-    let is_new_viewer = start.is_some();
-    let new_items = &world.new_items;
-    let given = give_new_items(
-        new_items,
-        &ask,
         query,
-        !is_new_viewer,
-        &mut random,
-        &mut draws,
-        candidates,
-    );
-    let ranked_slots = query.n.saturating_sub(draws.len());
-    let mut parts = owe_parts(start.unwrap_or_default(), personal, ranked_slots, candidates);
+        leads: behaviour.unwanted_leads.is_empty(),
+    };
+    let (given, mut parts) = promises.keep(start, personal, &mut random, &mut draws, &mut scratch.candidates);
     report.stage_ns[Stage::PreRank as usize] = watch.lap();
 
     extract_features(world, session, &snapshot, params, &prior, query, scratch);

@@ -363,7 +363,3 @@ fn slide(hits: &mut [u16], words: &[Word], entering: usize, leaving: Option<usiz
         }
     }
 }
-
-#[cfg(test)]
-#[path = "greedy_tests.rs"]
-mod tests;

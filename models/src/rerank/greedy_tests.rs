@@ -1,10 +1,16 @@
-//! The filling of slots, by what it must and must not do.
+//! The greedy filling of slots: windows of authors, exploration, and that nobody is lost.
 
-use super::*;
-use crate::catalogue::{Catalogue, Change};
-use crate::wire::ItemDto;
-use proptest::prelude::*;
 use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::{ExploreDraw, RerankInput, RerankScratch, select};
+use crate::catalogue::{Catalogue, Change};
+use crate::ids::Row;
+use crate::params::RerankParams;
+use crate::session::BehaviourEffects;
+use crate::time::TimestampMs;
+use crate::wire::ItemDto;
 
 fn catalogue(authors: &[&str]) -> Catalogue {
     let catalogue = Catalogue::new(None, Default::default()).expect("catalogue");
