@@ -8,6 +8,7 @@ mod boosts;
 mod channels;
 mod cold_start;
 mod enrichment;
+mod features;
 mod learner;
 mod new_items;
 mod params;
@@ -22,6 +23,8 @@ pub(crate) use story::Story;
 pub(crate) enum Chapter {
     /// A change of the params alters the next feed, and a rollback restores it.
     Params,
+    /// Labels, windows and features appear as events arrive.
+    Features,
     /// A planted preference is learned online and shows in the scores.
     Learner,
     /// A new viewer's feeds begin with editor's picks and tags, and become personal.
@@ -41,8 +44,9 @@ pub(crate) enum Chapter {
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 9] = [
+pub(crate) const CHAPTERS: [Chapter; 10] = [
     Chapter::Params,
+    Chapter::Features,
     Chapter::Learner,
     Chapter::ColdStart,
     Chapter::NewItems,
@@ -58,6 +62,7 @@ impl Chapter {
     pub(crate) const fn name(self) -> &'static str {
         match self {
             Chapter::Params => "params",
+            Chapter::Features => "features",
             Chapter::Learner => "learner",
             Chapter::ColdStart => "cold_start",
             Chapter::NewItems => "new_items",
@@ -76,6 +81,7 @@ impl Chapter {
     async fn walk(self, story: &mut Story) -> anyhow::Result<()> {
         match self {
             Chapter::Params => params::walk(story).await,
+            Chapter::Features => features::walk(story).await,
             Chapter::Learner => learner::walk(story).await,
             Chapter::ColdStart => cold_start::walk(story).await,
             Chapter::NewItems => new_items::walk(story).await,

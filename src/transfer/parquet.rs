@@ -97,6 +97,11 @@ impl ParquetRows {
     fn record(&self, mut fields: Map<String, Value>) -> Result<Record, Problem> {
         let map = map_field(self.entity);
         fold_map(&mut fields, map)?;
+        if self.entity == Entity::Users {
+            USER_JSON_COLUMNS
+                .iter()
+                .try_for_each(|name| unfold_json(&mut fields, name))?;
+        }
         for name in WHOLE_NUMBERS {
             if let Some(value) = fields.get_mut(name) {
                 make_whole(value);
@@ -142,6 +147,9 @@ impl Parse for ParquetRows {
         )
     }
 }
+
+/// Columns of users that hold JSON.
+const USER_JSON_COLUMNS: [&str; 2] = ["long_term_tags", "active_hours"];
 
 fn map_field(entity: Entity) -> &'static str {
     match entity {
@@ -202,6 +210,17 @@ fn fold_map(fields: &mut Map<String, Value>, map: &str) -> Result<(), Problem> {
     }
     if !folded.is_empty() {
         fields.insert(map.to_owned(), Value::Object(folded));
+    }
+    Ok(())
+}
+
+/// Reads a column that holds JSON as a text.
+fn unfold_json(fields: &mut Map<String, Value>, name: &str) -> Result<(), Problem> {
+    if let Some(value) = fields.get_mut(name)
+        && let Value::String(text) = value
+    {
+        *value = serde_json::from_str(text)
+            .map_err(|error| Problem::new("malformed_json", format!("column `{name}`: {error}")))?;
     }
     Ok(())
 }
@@ -271,6 +290,8 @@ pub(crate) fn user_table() -> Table {
             Column::optional("device", ColumnKind::Text),
             Column::optional("registered_at", ColumnKind::Time),
             Column::optional("follows", ColumnKind::Texts),
+            Column::optional("long_term_tags", ColumnKind::Text),
+            Column::optional("active_hours", ColumnKind::Text),
             Column::optional("attributes", ColumnKind::Text),
         ],
         notes: Vec::new(),
@@ -286,6 +307,8 @@ pub(crate) fn user_cells(user: &UserDto) -> Vec<Cell> {
         Cell::text(user.device.as_deref()),
         Cell::int(user.registered_at),
         texts(user.follows.as_ref()),
+        json(user.long_term_tags.as_ref()),
+        json(user.active_hours.as_ref()),
         json(user.attributes.as_ref()),
     ]
 }
@@ -352,7 +375,7 @@ mod tests {
         let path = folder.path().join("users.parquet");
         let user: UserDto = serde_json::from_value(serde_json::json!({
             "id": "u1", "tags": ["cat"], "region": "de", "device": "ios", "registered_at": 9, "follows": ["a"],
-            "attributes": {"plan": "free"}
+            "long_term_tags": {"cat": 1.5}, "active_hours": [7, 21], "attributes": {"plan": "free"}
         }))
         .expect("a user");
         let mut writer = ParquetWriter::create(&path, &user_table()).expect("created");

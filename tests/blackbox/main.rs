@@ -14,6 +14,7 @@ mod control;
 mod demo;
 mod durability;
 mod enrichment;
+mod features;
 mod feeds;
 mod harness;
 mod learner;

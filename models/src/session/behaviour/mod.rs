@@ -89,6 +89,7 @@ impl Behaviour {
         if self.steps.back().is_none_or(is_over) {
             self.steps = VecDeque::new();
         }
+        self.steps.shrink_to_fit();
         self.labels.shrink_to_fit();
     }
 
