@@ -131,7 +131,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
 /// Where the rows go.
 enum Writer {
     Jsonl(JsonlWriter),
-    Parquet(ParquetWriter),
+    Parquet(Box<ParquetWriter>),
 }
 
 impl Writer {
@@ -144,7 +144,7 @@ impl Writer {
         };
         Ok(match args.format {
             ExportFormat::Jsonl => Writer::Jsonl(JsonlWriter::create(&args.out)?),
-            ExportFormat::Parquet => Writer::Parquet(ParquetWriter::create(&args.out, &table)?),
+            ExportFormat::Parquet => Writer::Parquet(Box::new(ParquetWriter::create(&args.out, &table)?)),
         })
     }
 

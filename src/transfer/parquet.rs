@@ -73,7 +73,9 @@ impl ParquetRows {
         let file = File::open(path).map_err(io)?;
         let reader = TableReader::of_file(file).map_err(|error| match error {
             TableError::Io(source) => io(source),
-            other => not_this_format(path, other.to_string()),
+            TableError::Parquet(_) | TableError::WrongCell { .. } | TableError::OtherTable { .. } => {
+                not_this_format(path, error.to_string())
+            }
         })?;
         check_columns(reader.column_names(), entity).map_err(|detail| not_this_format(path, detail))?;
         Ok(Self {

@@ -200,7 +200,7 @@ impl Thread {
                     flush::flush(shared, &store)?;
                     roll::roll_everything(shared, &store)
                 });
-                let said = rolled.as_ref().map(|()| ()).map_err(ToString::to_string);
+                let said = rolled.as_ref().copied().map_err(ToString::to_string);
                 // Whoever asked may have been cut off.
                 let _ = done.send(said);
                 rolled.map(|()| false)

@@ -33,7 +33,7 @@ impl CallTimes {
     /// Takes down a call.
     pub(super) fn add(&mut self, took_ns: u64, now: TimestampMs) {
         let age_ms = now.since(self.began);
-        if age_ms >= 2 * MINUTE_MS || age_ms < 0 {
+        if !(0..2 * MINUTE_MS).contains(&age_ms) {
             *self = Self {
                 began: now,
                 ..Self::default()

@@ -63,7 +63,9 @@ pub(super) fn ln(x: Lanes) -> Lanes {
 pub(super) fn log_odds(probabilities: Lanes) -> Lanes {
     let mut odds = [0.0; LANES];
     for lane in 0..LANES {
-        let probability = probabilities[lane].max(PROBABILITY_MIN).min(1.0 - PROBABILITY_MIN);
+        // `max` first: it takes the number where the other is none, which `clamp` would hand on.
+        let probability = probabilities[lane].max(PROBABILITY_MIN);
+        let probability = probability.min(1.0 - PROBABILITY_MIN);
         odds[lane] = probability / (1.0 - probability);
     }
     ln(odds)

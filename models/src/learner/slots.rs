@@ -110,7 +110,7 @@ pub(super) fn slot(kind: SlotKind, key: u64) -> u32 {
     mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     let (start, length) = kind.part();
-    (start + ((mixed >> 32) * length >> 32)) as u32
+    (start + (((mixed >> 32) * length) >> 32)) as u32
 }
 
 /// The place of a position in a slate.

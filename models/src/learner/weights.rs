@@ -31,7 +31,8 @@ pub(super) struct Pages(Vec<Arc<Page>>);
 impl Default for Pages {
     /// All 0; the pages are one.
     fn default() -> Self {
-        Self(vec![Arc::new(Page([[0.0; LANES]; PAGE_SLOTS])); PAGE_COUNT])
+        let page = Arc::new(Page([[0.0; LANES]; PAGE_SLOTS]));
+        Self(std::iter::repeat_n(page, PAGE_COUNT).collect())
     }
 }
 

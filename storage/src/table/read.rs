@@ -144,12 +144,13 @@ impl TableReader {
         let mut fields = row.into_columns();
         let mut take = |column: &Column| {
             let place = fields.iter().position(|(name, _)| *name == column.name)?;
-            match cell(fields.swap_remove(place).1) {
-                // An empty list says nothing about its elements.
-                Cell::Texts(none) if none.is_empty() && column.kind == ColumnKind::Floats => {
-                    Some(Cell::Floats(Vec::new()))
-                }
-                cell => Some(cell),
+            let cell = cell(fields.swap_remove(place).1);
+            // An empty list says nothing about its elements.
+            let is_empty = matches!(&cell, Cell::Texts(none) if none.is_empty());
+            if is_empty && column.kind == ColumnKind::Floats {
+                Some(Cell::Floats(Vec::new()))
+            } else {
+                Some(cell)
             }
         };
         Some(Ok(columns
