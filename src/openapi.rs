@@ -18,7 +18,7 @@ use crate::{rest, ws};
         rest::paths::put_users, rest::paths::put_user, rest::paths::get_user, rest::paths::delete_user,
         rest::paths::get_feed, rest::paths::rank_items, rest::paths::post_events,
         rest::paths::get_similar, rest::paths::get_popular, rest::paths::get_latest,
-        rest::paths::get_stats, rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
+        rest::paths::get_stats, rest::paths::get_experiments, rest::paths::get_experiment, rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
         ws::open_stream,
     ),
     components(schemas(
@@ -48,6 +48,7 @@ struct PublicApi;
         rest::paths::get_channels, rest::paths::post_breaker,
         rest::paths::get_model, rest::paths::put_model, rest::paths::roll_back_model, rest::paths::get_learner,
         rest::paths::post_checkpoint, rest::paths::get_archive, rest::paths::roll_archive,
+        rest::paths::get_models, rest::paths::keep_model, rest::paths::drop_model,
         rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
     ),
     components(schemas(rest::ProblemDto, rest::ProblemItem)),

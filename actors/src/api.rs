@@ -135,6 +135,8 @@ pub struct FeedRequest {
     pub explain: bool,
     /// Whether the client reports impressions itself; otherwise what is served counts as shown.
     pub explicit_impressions: bool,
+    /// Serve as if the viewer were in these variants: `experiment:variant`, for several layers joined by commas.
+    pub variant: Option<String>,
 }
 
 /// A request to score given items, checked.
@@ -180,20 +182,6 @@ pub struct PopularQuery {
     pub category: Option<String>,
     /// In which region.
     pub region: Option<String>,
-}
-
-/// A window of effect metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StatsWindow {
-    /// One minute.
-    #[serde(rename = "1m")]
-    OneMinute,
-    /// Five minutes.
-    #[serde(rename = "5m")]
-    FiveMinutes,
-    /// One hour.
-    #[serde(rename = "1h")]
-    OneHour,
 }
 
 /// What became of a list of events. All of them are durable when this is returned.

@@ -14,7 +14,6 @@ use swipeline_models::item::Item;
 use swipeline_models::popularity::PopularWindow;
 use swipeline_models::wire::{
     ClientMessage, FeedDto, FieldError, Hello, ItemDto, MessageId, RankReply, ScoredItemDto, ScoredItemsReply,
-    StatsReply,
 };
 use swipeline_models::world::World;
 use swipeline_storage::{Durability, Storage, StorageOptions, Tree};
@@ -41,6 +40,7 @@ mod lists;
 mod model;
 #[cfg(test)]
 mod rest_tests;
+mod stats;
 mod users;
 
 /// How often idle sessions are looked for.
@@ -262,14 +262,6 @@ impl Engine {
             .sessions
             .ask(&self.shared, &user, || RankItems { query: query.clone() })
             .await?
-    }
-
-    /// What happened lately, in all and by channel.
-    #[must_use]
-    pub fn stats(&self, window: StatsWindow, variant: Option<&str>) -> StatsReply {
-        self.shared
-            .effects
-            .reply(window, variant, clock::now(), &self.shared.world.mixers)
     }
 
     /// A queue for a new socket.

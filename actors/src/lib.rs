@@ -20,7 +20,7 @@ mod shared;
 
 pub use api::{
     ChannelStatus, Checkpoint, EngineConfig, EngineError, FeedRequest, IngestReply, ModelDescription, ParamsChange,
-    ParamsDocument, ParamsEdit, PopularQuery, RankQuery, Readiness, StatsWindow, Window,
+    ParamsDocument, ParamsEdit, PopularQuery, RankQuery, Readiness, Window,
 };
 pub use archive::{ArchiveStatus, TierStatus, TimeRange, archive_table};
 pub use engine::{Engine, SocketHandle};

@@ -2,6 +2,7 @@
 //!
 //! Owns kinds, versions and encodings. A record of a kind or version that is not known is reported, never guessed at.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 
 use serde::de::IgnoredAny;
@@ -11,6 +12,8 @@ use swipeline_models::ids::{EventId, ItemId, Row, UserId};
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::{ItemDto, UserDto};
 use swipeline_storage::{Journal, JournalError, NewRecord, Record, Seq, partition_of};
+
+use crate::effects::EffectMark;
 
 /// The version of all encodings below.
 const VERSION: u8 = 1;
@@ -44,6 +47,19 @@ pub(crate) struct EventRecord {
     pub(crate) request_id: Option<String>,
     /// Anything else.
     pub(crate) context: BTreeMap<String, ContextValue>,
+    /// What it counts as; absent in records of earlier versions.
+    #[serde(default)]
+    pub(crate) mark: Option<EffectMark>,
+}
+
+/// What a viewer was shown, as it is journaled; fields in this order.
+#[derive(Serialize, Deserialize)]
+struct ShownRecord<'a> {
+    user: Cow<'a, UserId>,
+    at: TimestampMs,
+    items: Cow<'a, [(Row, u64)]>,
+    #[serde(default)]
+    marks: Cow<'a, [EffectMark]>,
 }
 
 /// A record, read back or about to be written.
@@ -66,6 +82,8 @@ pub(crate) enum JournalEntry {
         at: TimestampMs,
         /// Which, by row and hash of the id.
         items: Vec<(Row, u64)>,
+        /// What each counts as; none in records of earlier versions.
+        marks: Vec<EffectMark>,
     },
     /// What the outside said about a user.
     User(Box<UserDto>),
@@ -115,6 +133,7 @@ impl EventRecord {
             position: event.position,
             request_id: event.request_id.clone(),
             context: event.context.clone(),
+            mark: None,
         }
     }
 
@@ -147,7 +166,15 @@ impl JournalEntry {
                 events,
                 accepted_at,
             } => (KIND_EVENTS, user.as_str(), encode(&(user, events, accepted_at))),
-            JournalEntry::Shown { user, at, items } => (KIND_SHOWN, user.as_str(), encode(&(user, at, items))),
+            JournalEntry::Shown { user, at, items, marks } => {
+                let record = ShownRecord {
+                    user: Cow::Borrowed(user),
+                    at: *at,
+                    items: Cow::Borrowed(items),
+                    marks: Cow::Borrowed(marks),
+                };
+                (KIND_SHOWN, user.as_str(), encode(&record))
+            }
             JournalEntry::User(user) => (KIND_USER, user.id.as_str(), encode_named(user)),
             JournalEntry::Items(items) => (
                 KIND_ITEMS,
@@ -192,8 +219,13 @@ impl JournalEntry {
                 }
             }
             KIND_SHOWN => {
-                let (user, at, items) = decode(kind, payload)?;
-                JournalEntry::Shown { user, at, items }
+                let record: ShownRecord<'_> = decode(kind, payload)?;
+                JournalEntry::Shown {
+                    user: record.user.into_owned(),
+                    at: record.at,
+                    items: record.items.into_owned(),
+                    marks: record.marks.into_owned(),
+                }
             }
             KIND_USER => JournalEntry::User(Box::new(decode(kind, payload)?)),
             KIND_ITEMS => JournalEntry::Items(decode(kind, payload)?),
@@ -316,6 +348,7 @@ mod tests {
                 event_id, item_id: "v1".to_owned(), row: 7, signal, at, watch_ms,
                 position: None, request_id: Some("r".to_owned()),
                 context: BTreeMap::from([("k".to_owned(), ContextValue::Number(0.5))]),
+                mark: Some(EffectMark { lag_ms: -5, variant: "e:a".to_owned(), arms: vec![u64::MAX], ..EffectMark::default() }),
             };
             let entry = JournalEntry::Events {
                 user: UserId::new("u").expect("id"),
@@ -344,6 +377,7 @@ mod tests {
             position: None,
             request_id: None,
             context: BTreeMap::new(),
+            mark: None,
         };
         let user = UserId::new("u").expect("id");
         let record = |payload: Vec<u8>| Record {
@@ -363,6 +397,39 @@ mod tests {
             ..new
         };
         assert_eq!(accepted_at_of(&shown).expect("is no event"), None);
+    }
+
+    #[test]
+    fn records_without_marks_are_read() {
+        type Plain = (
+            Option<String>,
+            String,
+            Row,
+            u8,
+            i64,
+            Option<u32>,
+            Option<u32>,
+            Option<String>,
+            BTreeMap<String, ContextValue>,
+        );
+        let user = UserId::new("u").expect("id");
+        let event: Plain = (None, "v1".to_owned(), 7, 2, 5, None, None, None, BTreeMap::new());
+        let read = |kind: u8, payload: Vec<u8>| {
+            let record = Record {
+                seq: Seq(1),
+                kind,
+                version: VERSION,
+                partition: Partition(0),
+                payload,
+            };
+            JournalEntry::read(&record).expect("reads")
+        };
+        let events = read(KIND_EVENTS, encode(&(&user, vec![event])));
+        assert!(
+            matches!(events, JournalEntry::Events { events, .. } if events[0].mark.is_none() && events[0].row == 7)
+        );
+        let shown = read(KIND_SHOWN, encode(&(&user, TimestampMs(3), vec![(7u32, 9u64)])));
+        assert!(matches!(shown, JournalEntry::Shown { items, marks, .. } if items == [(7, 9)] && marks.is_empty()));
     }
 
     #[test]

@@ -9,12 +9,14 @@ use swipeline_models::ids::Word;
 use swipeline_storage::{ReadItem, Seq, SnapshotOp, Tree};
 
 use crate::api::EngineError;
+use crate::clock;
+use crate::effects::load_effects;
 use crate::items::{ReplayedItems, publish_stored};
 use crate::records::{JournalEntry, decode_bytes, encode};
 use crate::service::{
     META_KEYS, ReplayedItemPuts, load_catalogue, load_collaborative, load_graph, refresh_new_items, store_rows,
 };
-use crate::session::ReplayedSessions;
+use crate::session::{ReplayedSessions, ReplayedShown};
 use crate::shared::{SharedRef, report_damage};
 
 /// Brings everything up to date. Blocks; runs before the first request is served.
@@ -24,6 +26,7 @@ pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
     shared.params.restore(shared);
     load_catalogue(shared).map_err(unreadable)?;
     load_collaborative(shared).map_err(unreadable)?;
+    load_effects(shared, clock::now()).map_err(unreadable)?;
     let loaded = started.elapsed();
     let (records, sessions) = replay(shared)?;
     // The order in which items came back is not the order in which they were put.
@@ -105,6 +108,7 @@ fn replay(shared: &SharedRef) -> Result<(u64, usize), EngineError> {
     journal
         .raise_next_seq(last.next())
         .map_err(|error| EngineError::DataDir(error.to_string()))?;
+    replayed.sessions.correct_units(shared, clock::now());
     let touched = replayed.sessions.len();
     let mut rows = replayed.sessions.rows(shared);
     rows.extend(replayed.items.into_rows());
@@ -128,10 +132,15 @@ impl Replayed {
                 self.puts.put(shared);
                 self.sessions.events(shared, &mut self.items, &user, &events, sequence);
             }
-            JournalEntry::Shown { user, at, items } => {
+            JournalEntry::Shown { user, at, items, marks } => {
                 self.puts.put(shared);
-                self.sessions
-                    .shown(shared, &mut self.items, &user, at, &items, sequence);
+                let shown = ReplayedShown {
+                    user: &user,
+                    at,
+                    items: &items,
+                    marks: &marks,
+                };
+                self.sessions.shown(shared, &mut self.items, &shown, sequence);
             }
             JournalEntry::User(user) => self.sessions.described(shared, *user, sequence),
             JournalEntry::Items(upserted) => self.puts.items(shared, upserted),

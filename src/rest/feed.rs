@@ -28,6 +28,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         ("network" = Option<String>, Query, description = "By which kind of network, such as `wifi`"),
         ("exclude" = Option<String>, Query, description = "Item ids to leave out, split by commas"),
         ("explain" = Option<bool>, Query, description = "Whether to say how every item came to be here"),
+        ("variant" = Option<String>, Query, description = "Serve as in these variants, `experiment:variant`, joined by commas (where the params allow it)"),
         ("impressions" = Option<String>, Query, description = "`served` (default) or `explicit`"),
     ),
     responses(
@@ -54,6 +55,7 @@ pub(crate) async fn get_feed(
         network: query.name("network")?,
         exclude: query.exclude()?,
         explain: query.flag("explain")?,
+        variant: query.name("variant")?,
         explicit_impressions: query.choice("impressions", &[("served", false), ("explicit", true)])?,
     };
     let feed = state.engine()?.feed(feed_request).await?;

@@ -8,10 +8,12 @@ mod body;
 mod channels;
 mod endpoint;
 mod events;
+mod experiments;
 mod feed;
 mod health;
 mod items;
 mod lists;
+mod models;
 mod problem;
 mod query;
 mod rank;
@@ -31,10 +33,12 @@ pub(crate) mod paths {
     pub(crate) use super::archive::*;
     pub(crate) use super::channels::*;
     pub(crate) use super::events::*;
+    pub(crate) use super::experiments::*;
     pub(crate) use super::feed::*;
     pub(crate) use super::health::*;
     pub(crate) use super::items::*;
     pub(crate) use super::lists::*;
+    pub(crate) use super::models::*;
     pub(crate) use super::rank::*;
     pub(crate) use super::stats::*;
     pub(crate) use super::users::*;
@@ -50,6 +54,7 @@ pub(crate) fn public_endpoints() -> Vec<Endpoint> {
         rank::endpoints(),
         lists::endpoints(),
         stats::endpoints(),
+        experiments::endpoints(),
         health::endpoints(),
     ];
     areas.into_iter().flatten().collect()
@@ -61,6 +66,7 @@ pub(crate) fn admin_endpoints() -> Vec<Endpoint> {
         admin::endpoints(),
         archive::endpoints(),
         channels::endpoints(),
+        models::endpoints(),
         health::endpoints(),
     ]
     .into_iter()

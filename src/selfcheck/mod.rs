@@ -8,6 +8,7 @@ mod boosts;
 mod channels;
 mod cold_start;
 mod enrichment;
+mod experiments;
 mod features;
 mod learner;
 mod new_items;
@@ -41,10 +42,12 @@ pub(crate) enum Chapter {
     Archive,
     /// An item without tags gets them from its words.
     Enrichment,
+    /// Viewers split into variants, and an effect that was planted in them is found.
+    Experiments,
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 10] = [
+pub(crate) const CHAPTERS: [Chapter; 11] = [
     Chapter::Params,
     Chapter::Features,
     Chapter::Learner,
@@ -55,6 +58,7 @@ pub(crate) const CHAPTERS: [Chapter; 10] = [
     Chapter::Boosts,
     Chapter::Archive,
     Chapter::Enrichment,
+    Chapter::Experiments,
 ];
 
 impl Chapter {
@@ -71,6 +75,7 @@ impl Chapter {
             Chapter::Boosts => "boosts",
             Chapter::Archive => "archive",
             Chapter::Enrichment => "enrichment",
+            Chapter::Experiments => "experiments",
         }
     }
 
@@ -90,6 +95,7 @@ impl Chapter {
             Chapter::Boosts => boosts::walk(story).await,
             Chapter::Archive => archive::walk(story).await,
             Chapter::Enrichment => enrichment::walk(story).await,
+            Chapter::Experiments => experiments::walk(story).await,
         }
     }
 }

@@ -208,7 +208,9 @@ async fn parameters_of_the_query_are_checked() {
         ("/v1/popular?window=2h", "window"),
         ("/v1/popular?n=501", "n"),
         ("/v1/latest?n=0", "n"),
-        ("/v1/stats?window=24h", "window"),
+        ("/v1/stats?window=2h", "window"),
+        ("/v1/stats?group_by=mood", "group_by"),
+        ("/v1/stats?window=30d&interval=1h", "interval"),
     ] {
         let refused = problem(server.call(Method::GET, path).send().await.expect("an answer"), 422).await;
         assert_eq!(refused["errors"][0]["field"], field, "{path}: {refused}");

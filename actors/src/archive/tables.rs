@@ -274,6 +274,7 @@ mod tests {
             user: UserId::new("u1").expect("an id"),
             at: TimestampMs(1),
             items: vec![(0, 1)],
+            marks: Vec::new(),
         };
         event_rows(&journalled(&shown), &mut |row, _| panic!("{row:?}"));
     }

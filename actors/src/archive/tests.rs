@@ -79,6 +79,7 @@ async fn feed(engine: &Engine, name: &str) -> usize {
         exclude: Vec::new(),
         explain: false,
         explicit_impressions: false,
+        variant: None,
     };
     engine.feed(request).await.expect("a feed").items.len()
 }

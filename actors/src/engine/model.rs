@@ -1,9 +1,16 @@
 //! The ranking model: loaded at start, exchanged while everything serves.
 
+use std::collections::BTreeMap;
+use std::ops::ControlFlow;
+
 use super::*;
+use swipeline_models::params::is_model_name;
+use swipeline_models::rank::ModelInfo;
 use swipeline_storage::SnapshotOp;
 
 const KEY: &[u8] = b"ranker";
+/// What the keys of kept models start with.
+const KEPT_PREFIX: &[u8] = b"kept/";
 
 impl Engine {
     /// The model in force.
@@ -49,6 +56,63 @@ impl Engine {
         Ok(self.model())
     }
 
+    /// The models that are kept by name beside the serving one.
+    #[must_use]
+    pub fn kept_models(&self) -> BTreeMap<String, ModelDescription> {
+        let kept = self.shared.world.ranker.kept();
+        kept.into_iter()
+            .map(|(name, info)| (name, description(info, false)))
+            .collect()
+    }
+
+    /// Keeps a model by name, for params (and variants of experiments) that ask for it. Loaded, checked and warmed up aside;
+    /// kept over restarts.
+    ///
+    /// # Errors
+    /// `Invalid` for a name that is none, `ModelRefused` with the reason; what was kept stays.
+    pub async fn keep_model(&self, name: &str, bytes: Vec<u8>) -> Result<ModelDescription, EngineError> {
+        if !is_model_name(name) {
+            let rule = "must be 1 to 64 letters, digits, `_`, `-` or `.`";
+            return Err(EngineError::Invalid(FieldError::new("name", "invalid", rule)));
+        }
+        let (shared, name) = (self.shared.clone(), name.to_owned());
+        let kept = tokio::task::spawn_blocking(move || {
+            let info = shared.world.ranker.keep(&name, &bytes, clock::now());
+            let info = info.map_err(|error| EngineError::ModelRefused(error.to_string()))?;
+            put(&shared, kept_key(&name), Some(bytes))?;
+            tracing::info!(
+                name,
+                version = info.version,
+                fingerprint = info.fingerprint,
+                "a model is kept"
+            );
+            Ok(description(info, false))
+        });
+        kept.await
+            .map_err(|error| EngineError::Unavailable(error.to_string()))?
+    }
+
+    /// Keeps a model no longer.
+    ///
+    /// # Errors
+    /// `NotFound`, or `Conflict` while the params in force ask for it.
+    pub async fn drop_model(&self, name: &str) -> Result<(), EngineError> {
+        let named = service::models_of(&self.params().params);
+        if let Some((field, _)) = named.iter().find(|(_, model)| model == name) {
+            return Err(EngineError::Conflict(format!("{field} asks for it")));
+        }
+        let (shared, name) = (self.shared.clone(), name.to_owned());
+        let dropped = tokio::task::spawn_blocking(move || {
+            if !shared.world.ranker.drop_kept(&name) {
+                return Err(EngineError::NotFound(format!("model {name:?}")));
+            }
+            put(&shared, kept_key(&name), None)
+        });
+        dropped
+            .await
+            .map_err(|error| EngineError::Unavailable(error.to_string()))?
+    }
+
     fn announce_model(&self) {
         let model = self.model();
         tracing::info!(
@@ -64,27 +128,35 @@ impl Engine {
 }
 
 fn describe(shared: &Shared) -> ModelDescription {
-    let info = shared.world.ranker.info();
+    description(
+        shared.world.ranker.info(),
+        shared.world.ranker.previous_info().is_some(),
+    )
+}
+
+fn description(info: ModelInfo, can_roll_back: bool) -> ModelDescription {
     ModelDescription {
         kind: info.name,
         version: info.version,
         fingerprint: info.fingerprint,
         loaded_at: info.loaded_at.0,
-        can_roll_back: shared.world.ranker.previous_info().is_some(),
+        can_roll_back,
     }
 }
 
 fn keep(shared: &Shared, bytes: Option<Vec<u8>>) -> Result<(), EngineError> {
+    put(shared, KEY.to_vec(), bytes)
+}
+
+fn kept_key(name: &str) -> Vec<u8> {
+    [KEPT_PREFIX, name.as_bytes()].concat()
+}
+
+fn put(shared: &Shared, key: Vec<u8>, bytes: Option<Vec<u8>>) -> Result<(), EngineError> {
+    let tree = Tree::Models;
     let row = match bytes {
-        Some(value) => SnapshotOp::Put {
-            tree: Tree::Models,
-            key: KEY.to_vec(),
-            value,
-        },
-        None => SnapshotOp::Delete {
-            tree: Tree::Models,
-            key: KEY.to_vec(),
-        },
+        Some(value) => SnapshotOp::Put { tree, key, value },
+        None => SnapshotOp::Delete { tree, key },
     };
     let store = &shared.storage.snapshots;
     let written = store.apply(vec![row]).and_then(|()| store.flush());
@@ -108,5 +180,23 @@ pub(super) fn install_configured(shared: &SharedRef) -> Result<(), EngineError> 
         Ok(None) => {}
         Err(error) => crate::shared::report_damage("model that was swapped in", &error),
     }
+    install_kept(shared);
     Ok(())
+}
+
+fn install_kept(shared: &SharedRef) {
+    let loaded = shared.storage.snapshots.for_each(Tree::Models, &mut |key, bytes| {
+        let name = key
+            .strip_prefix(KEPT_PREFIX)
+            .and_then(|name| std::str::from_utf8(name).ok());
+        if let Some(name) = name
+            && let Err(error) = shared.world.ranker.keep(name, bytes, clock::now())
+        {
+            crate::shared::report_damage("kept model", &format!("{name}: {error}"));
+        }
+        ControlFlow::Continue(())
+    });
+    if let Err(error) = loaded {
+        crate::shared::report_damage("kept models", &error);
+    }
 }

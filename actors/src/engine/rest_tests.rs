@@ -28,6 +28,7 @@ fn request(user: &UserId) -> FeedRequest {
         exclude: Vec::new(),
         explain: false,
         explicit_impressions: false,
+        variant: None,
     }
 }
 

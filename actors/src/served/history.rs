@@ -102,7 +102,7 @@ impl ServedHistory {
                         });
                     });
                 }
-                Ok(JournalEntry::Shown { user, at, items }) => {
+                Ok(JournalEntry::Shown { user, at, items, .. }) => {
                     for (_, item_hash) in items {
                         each(Outcome {
                             sequence,

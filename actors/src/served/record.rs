@@ -106,7 +106,7 @@ impl Default for ServedSlateRecord {
             at: 0,
             sequence: 0,
             context: FeedContextDto::default(),
-            variant: crate::effects::VARIANT_DEFAULT.to_owned(),
+            variant: swipeline_models::experiment::VARIANT_DEFAULT.to_owned(),
             model: String::new(),
             schema: swipeline_models::features::schema::schema_fingerprint(),
             items: Vec::new(),

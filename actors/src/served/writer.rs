@@ -10,6 +10,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync
 use std::time::Duration;
 
 use parking_lot::Mutex;
+use swipeline_models::experiment::VARIANT_DEFAULT;
 use swipeline_models::features::schema::FEATURE_COUNT;
 use swipeline_models::ids::UserId;
 use swipeline_models::item::Item;
@@ -36,6 +37,7 @@ pub(crate) struct ServedSlate {
     pub(crate) at: TimestampMs,
     pub(crate) sequence: u64,
     pub(crate) context: FeedContextDto,
+    pub(crate) variant: Option<String>,
     pub(crate) model: String,
     pub(crate) slots: Vec<ServedSlot>,
     /// Whether it goes into the archive as well.
@@ -285,6 +287,7 @@ fn record_of(slate: &ServedSlate) -> ServedSlateRecord {
         sequence: slate.sequence,
         context: slate.context.clone(),
         model: slate.model.clone(),
+        variant: slate.variant.clone().unwrap_or_else(|| VARIANT_DEFAULT.to_owned()),
         items: slate.slots.iter().map(item).collect(),
         ..ServedSlateRecord::default()
     };
@@ -323,6 +326,7 @@ mod tests {
             at: TimestampMs(1),
             sequence: 3,
             context: FeedContextDto::default(),
+            variant: None,
             model: "m".to_owned(),
             slots: vec![slot("a"), slot("b")],
             is_archived: true,

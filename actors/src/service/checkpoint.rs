@@ -12,6 +12,7 @@ use swipeline_models::ids::Row;
 use swipeline_storage::{Seq, SnapshotError, SnapshotOp, SnapshotStore, Tree};
 
 use crate::api::{Checkpoint, EngineError};
+use crate::effects::take_effects;
 use crate::records::{decode_bytes, encode};
 use crate::service::CatalogueDirty;
 use crate::shared::{Shared, SharedRef, report_damage};
@@ -67,9 +68,17 @@ pub(crate) async fn checkpoint(shared: &SharedRef) -> Result<Checkpoint, EngineE
         .write_all()
         .await
         .ok_or_else(|| EngineError::Unavailable("a session could not be written".to_owned()))?;
-    let items = shared.items.snapshots().await;
+    let mut items = shared.items.snapshots().await;
+    let effects = take_effects(shared, included).await?;
+    items.extend(effects.rows());
     let inside = shared.clone();
-    let written = tokio::task::spawn_blocking(move || write(&inside, included, items));
+    let written = tokio::task::spawn_blocking(move || {
+        let written = write(&inside, included, items);
+        if written.is_ok() {
+            effects.are_written();
+        }
+        written
+    });
     let rows = written
         .await
         .map_err(|error| EngineError::Unavailable(error.to_string()))?

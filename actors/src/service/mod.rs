@@ -18,5 +18,5 @@ pub(crate) use graph::{dump as dump_graph, load as load_graph, run_graph_builds}
 pub(crate) use learner::{LearnerService, learn_rest, run_learner};
 pub(crate) use linear::run_linear_fits;
 pub(crate) use new_items::{refresh_new_items, run_new_items};
-pub(crate) use params::ParamsService;
+pub(crate) use params::{ParamsService, models_of};
 pub(crate) use trends::run_trends;

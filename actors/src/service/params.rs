@@ -3,11 +3,13 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use arc_swap::ArcSwap;
+use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, MutexGuard};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use swipeline_models::experiment::Plan;
 use swipeline_models::params::{Params, merge_patch, parse};
+use swipeline_models::wire::FieldError;
 use swipeline_storage::{SnapshotOp, Tree};
 
 use super::params_diff::changes_between;
@@ -23,6 +25,8 @@ const KEY: &[u8] = b"history";
 pub(crate) struct ParamsService {
     current: ArcSwap<ParamsDocument>,
     history: Mutex<VecDeque<Arc<ParamsDocument>>>,
+    /// Who is in which variant by the document in force.
+    plan: ArcSwap<Plan>,
 }
 
 /// A version as it is stored.
@@ -53,6 +57,7 @@ impl Default for ParamsService {
             params: Arc::new(Params::default()),
         });
         Self {
+            plan: ArcSwap::from_pointee(Plan::new(first.params.clone())),
             current: ArcSwap::from(first.clone()),
             history: Mutex::new(VecDeque::from([first])),
         }
@@ -63,6 +68,11 @@ impl ParamsService {
     /// The document in force.
     pub(crate) fn current(&self) -> Arc<ParamsDocument> {
         self.current.load_full()
+    }
+
+    /// Who is in which variant of which experiment.
+    pub(crate) fn plan(&self) -> Guard<Arc<Plan>> {
+        self.plan.load()
     }
 
     /// All versions that can be gone back to, the newest first.
@@ -91,6 +101,7 @@ impl ParamsService {
         }
         if let Some(newest) = history.back() {
             shared.world.set_params(newest.params.clone());
+            self.plan.store(Arc::new(Plan::new(newest.params.clone())));
             self.current.store(newest.clone());
         }
         // The built-in version 1 stands first unless the stored history has its own.
@@ -158,6 +169,7 @@ impl ParamsService {
         edit: &ParamsEdit,
         rolled_back_to: Option<u64>,
     ) -> Result<Arc<ParamsDocument>, EngineError> {
+        refuse_unknown_models(shared, &params)?;
         let version = history.back().map_or(1, |newest| newest.version + 1);
         let (changes, changes_left_out) = history
             .back()
@@ -192,12 +204,54 @@ impl ParamsService {
                 "the params could not be stored: {error}"
             )));
         }
+        self.plan.store(Arc::new(Plan::new(params.clone())));
         shared.world.set_params(params);
         self.current.store(document.clone());
         let keys: Vec<&str> = document.changes.iter().map(|change| change.key.as_str()).collect();
         tracing::info!(version, changed_by = edit.by, ?keys, "params changed");
         Ok(document)
     }
+}
+
+/// Every model that the document names must be kept.
+fn refuse_unknown_models(shared: &Shared, params: &Params) -> Result<(), EngineError> {
+    let named = models_of(params);
+    if named.is_empty() {
+        return Ok(());
+    }
+    let kept = shared.world.ranker.kept();
+    let unknown = named.into_iter().filter(|(_, model)| !kept.contains_key(model));
+    let errors: Vec<FieldError> = unknown
+        .map(|(field, model)| FieldError::new(field, "unknown_model", format!("no model is kept as {model:?}")))
+        .collect();
+    if errors.is_empty() {
+        Ok(())
+    } else {
+        Err(EngineError::InvalidMany(errors))
+    }
+}
+
+/// The kept models that a document names, with the field that does.
+pub(crate) fn models_of(params: &Params) -> Vec<(String, String)> {
+    let mut named = vec![("rank.model".to_owned(), params.rank.model.clone())];
+    for (number, experiment) in params.experiments.iter().enumerate() {
+        for (place, variant) in experiment.variants.iter().enumerate() {
+            let path = format!("experiments[{number}].variants[{place}]");
+            let patched = variant.patch();
+            let model = patched
+                .pointer("/rank/model")
+                .and_then(Value::as_str)
+                .unwrap_or_default();
+            let field = if variant.model.is_empty() {
+                "params.rank.model"
+            } else {
+                "model"
+            };
+            named.push((format!("{path}.{field}"), model.to_owned()));
+        }
+    }
+    named.retain(|(_, model)| !model.is_empty());
+    named
 }
 
 fn store(document: &ParamsDocument) -> Stored {

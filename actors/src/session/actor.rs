@@ -7,7 +7,6 @@ use std::sync::atomic::Ordering;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use swipeline_models::ids::UserId;
 use swipeline_models::learner::PendingOutcomes;
-use swipeline_models::params::Params;
 use swipeline_models::pipeline::Scratch;
 use swipeline_models::recall::Pool;
 use swipeline_models::session::{RateBudget, SessionState, features_of, profile_of};
@@ -17,8 +16,10 @@ use super::messages::*;
 use super::registry::Activity;
 use super::sockets::Sockets;
 use super::store::{session_row, stored_session};
+use super::variant::VariantCache;
 use crate::api::EngineError;
 use crate::clock;
+use crate::effects::Tag;
 use crate::outbox::CloseReason;
 use crate::records::JournalEntry;
 use crate::shared::{SharedRef, journal_error, report_damage};
@@ -38,8 +39,11 @@ pub(crate) struct SessionActor {
     pub(super) pool: Pool,
     /// What was served and has not become anything yet; not stored.
     pub(super) pending: PendingOutcomes,
+    /// The variants under whose params the pool was filled.
+    pub(super) pool_tag: Tag,
     pub(super) sockets: Sockets,
     pub(super) settings: SessionSettings,
+    pub(super) variant_cache: VariantCache,
     pub(super) rate: RateBudget,
     pub(super) activity: Arc<Activity>,
 }
@@ -59,6 +63,8 @@ pub(super) struct SessionSettings {
     pub(super) network: Option<String>,
     /// Whether the last feed found nothing.
     pub(super) is_exhausted: bool,
+    /// The variants that a client wished to be served under.
+    pub(super) variant: Option<String>,
 }
 
 impl SessionActor {
@@ -71,16 +77,13 @@ impl SessionActor {
             state,
             pool: Pool::default(),
             pending: PendingOutcomes::default(),
+            pool_tag: 0,
             sockets: Sockets::default(),
             settings: SessionSettings::default(),
+            variant_cache: VariantCache::default(),
             rate: RateBudget::default(),
             activity,
         }
-    }
-
-    /// The numbers that hold for this viewer.
-    pub(super) fn params(&self) -> Arc<Params> {
-        self.shared.world.params.load_full()
     }
 
     /// Lends the thread's scratch memory.

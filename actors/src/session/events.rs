@@ -9,13 +9,16 @@ use swipeline_models::learn::learn_event;
 use swipeline_models::params::Params;
 use swipeline_models::session::{Applied, ServedItem, SessionState};
 use swipeline_models::time::TimestampMs;
-use swipeline_models::wire::{CauseDto, ClientMessage, EventDto, FieldError, MessageId, Rejection, ServerMessage};
+use swipeline_models::wire::{
+    CauseDto, ClientMessage, EventDto, FieldError, Hello, MessageId, Rejection, ServerMessage,
+};
 
 use super::actor::SessionActor;
 use super::feed::PushWish;
 use super::messages::{Deliver, Ingest, Ingested, SocketId};
 use crate::api::EngineError;
 use crate::clock;
+use crate::effects::Counted;
 use crate::items::Recorded;
 use crate::records::{EventRecord, JournalEntry};
 use crate::shared::{SharedRef, journal_error};
@@ -66,7 +69,7 @@ impl Handler<Deliver> for SessionActor {
             ClientMessage::Events(events) => self.take_events(socket, id, events, received_at),
             ClientMessage::Seen { seq, upto } => self.take_seen(socket, id, seq, upto),
             ClientMessage::Feed(ask) => self.take_ask(id, &ask),
-            ClientMessage::Hello(hello) => self.greet(socket, &hello),
+            ClientMessage::Hello(hello) => self.take_hello(socket, id, &hello),
             ClientMessage::Ping => {
                 if let Some(outbox) = self.sockets.get(socket) {
                     outbox.push_message(ServerMessage::Pong {
@@ -154,10 +157,12 @@ impl SessionActor {
         if counted.is_empty() {
             return Ok((ingested, Vec::new()));
         }
-        let records = counted
-            .iter()
-            .map(|(event, row)| EventRecord::of(event, *row))
-            .collect();
+        let marks = self.marks_of_events(&counted);
+        let records = counted.iter().zip(&marks).map(|((event, row), mark)| EventRecord {
+            mark: Some(mark.clone()),
+            ..EventRecord::of(event, *row)
+        });
+        let records = records.collect();
         let entry = JournalEntry::Events {
             user: self.state.user.clone(),
             events: records,
@@ -170,10 +175,16 @@ impl SessionActor {
         ingested.accepted = counted.len();
         ingested.sequence = sequence;
         let params = self.params();
-        for (event, row) in &counted {
-            let served = self.state.served.find(event.item.hash64()).copied();
-            if let Some(applied) = count_event(&self.shared, &params, &mut self.state, event, *row, sequence) {
-                self.count_effects(event, &applied, served);
+        for ((event, row), mark) in counted.iter().zip(&marks) {
+            if count_event(&self.shared, &params, &mut self.state, event, *row, sequence).is_some() {
+                let counted = Counted {
+                    counts: mark.counts(event.signal, event.watch_ms.unwrap_or(0)),
+                    row: *row,
+                    at: event.at,
+                    region: region_of(&self.shared, &self.state, event),
+                    sequence,
+                };
+                self.count(mark, &counted);
             }
         }
         self.note_outcomes(&counted);
@@ -193,14 +204,6 @@ impl SessionActor {
         }
     }
 
-    fn count_effects(&self, event: &Event, applied: &Applied, served: Option<ServedItem>) {
-        let channels = served.map(|item| item.channels).unwrap_or_default();
-        let watch_ms = event.watch_ms.unwrap_or(0);
-        self.shared
-            .effects
-            .record(event.signal, watch_ms, applied.newly_shown, channels, clock::now());
-    }
-
     /// Pushes a fresh feed for every strong signal.
     fn answer(&mut self, counted: &[Event], received_at: Option<Instant>) {
         let strong: Vec<&Event> = counted.iter().filter(|event| event.signal.is_strong()).collect();
@@ -216,6 +219,18 @@ impl SessionActor {
         if strong.is_empty() && !counted.is_empty() {
             self.top_up();
         }
+    }
+
+    /// Welcomes a socket once more; a variant that it may not have is refused.
+    fn take_hello(&mut self, socket: SocketId, id: Option<MessageId>, hello: &Hello) {
+        if let Some(wish) = &hello.variant
+            && let Err(error) = self.wish_for(wish)
+        {
+            return self
+                .sockets
+                .refuse(socket, id, "variant_refused", error.to_string(), None);
+        }
+        self.greet(socket, hello);
     }
 
     /// What the client has shown counts as shown, and as an impression.
@@ -254,22 +269,29 @@ impl SessionActor {
             return Ok(0);
         }
         let at = clock::now();
+        let marks = self.marks_of_shown(&unseen, at);
         let entry = JournalEntry::Shown {
             user: self.state.user.clone(),
             at,
             items: unseen.iter().map(|item| (item.row, item.hash)).collect(),
+            marks: marks.clone(),
         };
         let sequence = entry
             .append(&*self.shared.storage.journal)
             .map_err(|error| journal_error(&error))?
             .0;
         let params = self.params();
-        for item in &unseen {
+        for (item, mark) in unseen.iter().zip(&marks) {
             count_shown(&self.shared, &mut self.state, (item.row, item.hash), at, &params);
-            self.shared
-                .effects
-                .record(Signal::Impression, 0, true, item.channels, at);
             let region = self.state.region;
+            let counted = Counted {
+                counts: mark.counts(Signal::Impression, 0),
+                row: item.row,
+                at,
+                region,
+                sequence,
+            };
+            self.count(mark, &counted);
             let recorded = Recorded {
                 row: item.row,
                 signal: Signal::Impression,

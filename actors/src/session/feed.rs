@@ -8,6 +8,8 @@ use std::time::Instant;
 use actix::{Context, Handler};
 use swipeline_models::catalogue::CatalogueSnapshot;
 use swipeline_models::control::MixerNames;
+use swipeline_models::effect::position_bucket;
+use swipeline_models::experiment::WishError;
 use swipeline_models::ids::{ItemId, Word};
 use swipeline_models::params::Params;
 use swipeline_models::pipeline::{Query, RequestContext, Slate, SlateItem, rank_items, run};
@@ -15,8 +17,8 @@ use swipeline_models::rank::Objective;
 use swipeline_models::recall::{Channel, Filter};
 use swipeline_models::session::ServedItem;
 use swipeline_models::wire::{
-    CauseDto, ChannelExplainDto, FeedAsk, FeedDto, FeedItemDto, FeedMode, FeedPushDto, Hello, ItemDto, MessageId, Name,
-    RankReply, RankedItemDto, ServerMessage, SessionParamsDto,
+    CauseDto, ChannelExplainDto, FeedAsk, FeedDto, FeedItemDto, FeedMode, FeedPushDto, FieldError, Hello, ItemDto,
+    MessageId, Name, RankReply, RankedItemDto, ServerMessage, SessionParamsDto,
 };
 use swipeline_models::world::World;
 
@@ -25,6 +27,7 @@ use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, RankItems, S
 use super::outcomes::rows_served;
 use super::served::slots_to_log;
 use super::situation::Situation;
+use super::variant::ServedVariant;
 use crate::api::EngineError;
 use crate::clock;
 use crate::outbox::{CloseReason, PushedFeed};
@@ -87,6 +90,9 @@ impl Handler<Attach> for SessionActor {
         if self.shared.is_draining() {
             return Err(EngineError::Unavailable("shutting down".to_owned()));
         }
+        if let Some(wish) = &hello.variant {
+            self.wish_for(wish).map_err(|error| variant_error(&error))?;
+        }
         let socket = self.sockets.add(outbox);
         self.activity
             .sockets
@@ -143,10 +149,16 @@ impl Handler<OneShot> for SessionActor {
             device: request.device.as_deref(),
             network: request.network.as_deref(),
         };
-        let (slate, snapshot, slots) = self.make_slate(request.n, situation, &excluded, request.explain);
+        let variant = match &request.variant {
+            Some(wish) => self.wished_variant(wish).map_err(|error| variant_error(&error))?,
+            None => self.variant(),
+        };
+        let (slate, snapshot, slots) = self.make_slate(&variant, request.n, situation, &excluded, request.explain);
+        let served = served_items(&slate, &snapshot, &variant);
+        self.state.served.note_one_shot(&served);
         let mut sequence = 0;
         if !request.explicit_impressions {
-            self.show(&served_items(&slate, &snapshot))?;
+            self.show(&served)?;
             sequence = self.state.journal_sequence;
         }
         let feed = FeedDto {
@@ -154,14 +166,14 @@ impl Handler<OneShot> for SessionActor {
             user_id: self.state.user.as_str().to_owned(),
             items: feed_items(&slate, &snapshot, &self.shared.world.mixers),
             cause: Cow::Borrowed("request"),
-            variant: None,
+            variant: variant.label(),
             degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
             generated_at: clock::now().0,
             took_us: elapsed_us(started),
             context: request.explain.then(|| self.context_of(situation)),
             channels: request.explain.then(|| channel_reports(&slate, &self.shared.world)),
         };
-        self.log_served(slots, &feed.request_id, ranked_at, situation);
+        self.log_served(slots, &feed.request_id, ranked_at, situation, &variant);
         Ok((feed, sequence))
     }
 }
@@ -212,8 +224,7 @@ impl Handler<RankItems> for SessionActor {
 impl SessionActor {
     /// Welcomes a socket and sends the first feed. All sockets get that feed: they share one tail.
     pub(super) fn greet(&mut self, socket: SocketId, hello: &Hello) {
-        let params = self.shared.params.current();
-        let feed = params.params.feed;
+        let feed = self.params().feed;
         self.settings.n = hello.n.or(self.settings.n);
         self.settings.low_water = hello.low_water.or(self.settings.low_water);
         for (wish, given) in [
@@ -242,7 +253,7 @@ impl SessionActor {
                 params: SessionParamsDto {
                     n: self.settings.n.unwrap_or(feed.n as usize),
                     low_water: self.settings.low_water.unwrap_or(feed.low_water as usize),
-                    params_version: params.version,
+                    params_version: self.shared.params.current().version,
                 },
             });
         }
@@ -290,7 +301,6 @@ impl SessionActor {
             .filter(|_| wish.mode == FeedMode::Append)
             .map(|item| item.hash);
         let excluded = hashes(by_client.chain(held).collect::<Vec<_>>().into_iter());
-        let n = wish.n.or(self.settings.n).unwrap_or(self.params().feed.n as usize);
         // Cloned, because making a slate borrows the whole session.
         let (device, network) = (self.settings.device.clone(), self.settings.network.clone());
         let situation = Situation {
@@ -298,12 +308,19 @@ impl SessionActor {
             device: device.as_deref(),
             network: network.as_deref(),
         };
-        let (slate, snapshot, slots) = self.make_slate(n, situation, &excluded, false);
+        let variant = self.variant();
+        let n = wish
+            .n
+            .or(self.settings.n)
+            .unwrap_or(variant.viewer.params.feed.n as usize);
+        let (slate, snapshot, slots) = self.make_slate(&variant, n, situation, &excluded, false);
         self.state.feed_seq += 1;
         self.settings.is_exhausted = slate.items.is_empty();
-        self.state
-            .served
-            .push(self.state.feed_seq, wish.mode, served_items(&slate, &snapshot));
+        self.state.served.push(
+            self.state.feed_seq,
+            wish.mode,
+            served_items(&slate, &snapshot, &variant),
+        );
         let feed = FeedPushDto {
             seq: self.state.feed_seq,
             id: wish.id,
@@ -311,7 +328,7 @@ impl SessionActor {
             mode: wish.mode,
             cause: wish.cause,
             items: feed_items(&slate, &snapshot, &self.shared.world.mixers),
-            variant: None,
+            variant: variant.label(),
             degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
             took_us: elapsed_us(started),
         };
@@ -324,18 +341,24 @@ impl SessionActor {
         let pushed = Arc::new(pushed);
         self.sockets.push_feed(&pushed);
         // After the push: the viewer does not wait for it.
-        self.log_served(slots, &pushed.feed.request_id, self.state.journal_sequence, situation);
+        let request_id = &pushed.feed.request_id;
+        self.log_served(slots, request_id, self.state.journal_sequence, situation, &variant);
     }
 
     fn make_slate(
         &mut self,
+        variant: &ServedVariant,
         n: usize,
         situation: Situation<'_>,
         excluded: &[u64],
         explain: bool,
     ) -> (Slate, Arc<CatalogueSnapshot>, Option<Vec<ServedSlot>>) {
-        let params = self.params();
-        let query = self.query(&params, n, situation, excluded, explain);
+        // Candidates that were recalled under a variant are none of another's.
+        if self.pool_tag != variant.tag {
+            self.pool = Default::default();
+            self.pool_tag = variant.tag;
+        }
+        let query = self.query(&variant.viewer.params, n, situation, excluded, explain);
         let world = &self.shared.world;
         self.activity
             .holds_pool
@@ -344,12 +367,20 @@ impl SessionActor {
             let slate = run(world, &self.state, &mut self.pool, &query, scratch);
             let snapshot = Arc::clone(&world.catalogue.load());
             let slots = slots_to_log(&self.shared, &self.state.user, &slate, &snapshot, scratch);
-            let rows = rows_served(&self.state, &params, &slate, &snapshot, query.now, scratch);
+            let rows = rows_served(
+                &self.state,
+                &variant.viewer.params,
+                &slate,
+                &snapshot,
+                query.now,
+                scratch,
+            );
             ((slate, snapshot, slots), rows)
         });
         let (made, rows) = made;
         self.await_outcomes(rows);
         PipelineMetrics::record(&made.0, &self.shared.world.mixers);
+        variant.count_exposure();
         made
     }
 
@@ -411,16 +442,22 @@ fn hashes(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
     hashes
 }
 
-fn served_items(slate: &Slate, snapshot: &CatalogueSnapshot) -> Vec<ServedItem> {
-    let served = |item: &SlateItem| {
+fn variant_error(error: &WishError) -> EngineError {
+    EngineError::Invalid(FieldError::new("variant", "variant_refused", error.to_string()))
+}
+
+fn served_items(slate: &Slate, snapshot: &CatalogueSnapshot, variant: &ServedVariant) -> Vec<ServedItem> {
+    let served = |(place, item): (usize, &SlateItem)| {
         let hash = snapshot.entry(item.row)?.hash;
         Some(ServedItem {
             row: item.row,
             hash,
             channels: item.channels,
+            position: position_bucket(u32::try_from(place).unwrap_or(u32::MAX)),
+            variant: variant.tag,
         })
     };
-    slate.items.iter().filter_map(served).collect()
+    slate.items.iter().enumerate().filter_map(served).collect()
 }
 
 fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot, names: &MixerNames) -> Vec<FeedItemDto> {

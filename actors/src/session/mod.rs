@@ -1,6 +1,7 @@
 //! Session actors: each owns what is known about one viewer, and the viewer's sockets.
 
 mod actor;
+mod counting;
 mod events;
 mod feed;
 mod messages;
@@ -11,10 +12,11 @@ mod served;
 mod situation;
 mod sockets;
 mod store;
+mod variant;
 
 pub(crate) use actor::SessionActor;
 pub(crate) use messages::{
     Attach, Deliver, Describe, Detach, Drain, Forget, GetProfile, Ingest, ModelChanged, OneShot, RankItems, SocketId,
 };
 pub(crate) use registry::{Activity, Registry};
-pub(crate) use replay::ReplayedSessions;
+pub(crate) use replay::{ReplayedSessions, ReplayedShown};

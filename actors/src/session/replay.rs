@@ -1,6 +1,7 @@
 //! Sessions that are brought up to date from the journal at a start, before any actor runs.
 
 use rustc_hash::FxHashMap;
+use swipeline_models::experiment::UnitTotals;
 use swipeline_models::ids::{Row, UserId};
 use swipeline_models::learn::learn_event;
 use swipeline_models::session::SessionState;
@@ -10,6 +11,7 @@ use swipeline_storage::SnapshotOp;
 
 use super::events::{count_shown, region_of};
 use super::store::{session_row, stored_session};
+use crate::effects::{Counted, EffectMark, UnitChange};
 use crate::items::{Recorded, ReplayedItems};
 use crate::records::EventRecord;
 use crate::shared::{SharedRef, report_damage};
@@ -19,6 +21,16 @@ use swipeline_models::event::Signal;
 #[derive(Default)]
 pub(crate) struct ReplayedSessions {
     sessions: FxHashMap<UserId, SessionState>,
+    /// What the sums of variants lack, by viewer and variant.
+    units: FxHashMap<(UserId, u64), UnitTotals>,
+}
+
+/// What a viewer was shown.
+pub(crate) struct ReplayedShown<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) at: TimestampMs,
+    pub(crate) items: &'a [(Row, u64)],
+    pub(crate) marks: &'a [EffectMark],
 }
 
 impl ReplayedSessions {
@@ -32,7 +44,7 @@ impl ReplayedSessions {
         sequence: u64,
     ) {
         let params = shared.world.params.load();
-        let state = self.session(shared, user);
+        let state = session(&mut self.sessions, shared, user);
         let is_new = sequence > state.journal_sequence;
         for record in events {
             let Some(event) = record.event(user) else {
@@ -44,6 +56,16 @@ impl ReplayedSessions {
             }
             let watch_ms = record.watch_ms.unwrap_or(0);
             let region = region_of(shared, state, &event);
+            if let Some(mark) = &record.mark {
+                let counted = Counted {
+                    counts: mark.counts(event.signal, watch_ms),
+                    row: record.row,
+                    at: event.at,
+                    region: region_of(shared, state, &event),
+                    sequence,
+                };
+                count_again(shared, &mut self.units, state, mark, &counted);
+            }
             let recorded = Recorded {
                 row: record.row,
                 signal: event.signal,
@@ -62,19 +84,27 @@ impl ReplayedSessions {
         &mut self,
         shared: &SharedRef,
         items: &mut ReplayedItems,
-        user: &UserId,
-        at: TimestampMs,
-        shown: &[(Row, u64)],
+        shown: &ReplayedShown<'_>,
         sequence: u64,
     ) {
         let params = shared.world.params.load();
-        let state = self.session(shared, user);
-        let region = state.region;
-        for (row, hash) in shown {
+        let state = session(&mut self.sessions, shared, shown.user);
+        let (region, at) = (state.region, shown.at);
+        for (place, (row, hash)) in shown.items.iter().enumerate() {
             if sequence > state.journal_sequence {
                 count_shown(shared, state, (*row, *hash), at, &params);
             }
             let signal = Signal::Impression;
+            if let Some(mark) = shown.marks.get(place) {
+                let counted = Counted {
+                    counts: mark.counts(signal, 0),
+                    row: *row,
+                    at,
+                    region,
+                    sequence,
+                };
+                count_again(shared, &mut self.units, state, mark, &counted);
+            }
             items.record(
                 shared,
                 &Recorded {
@@ -96,10 +126,23 @@ impl ReplayedSessions {
             Ok(user) => user,
             Err(error) => return report_damage("user", &error.detail),
         };
-        let state = self.session(shared, &user.id);
+        let state = session(&mut self.sessions, shared, &user.id);
         if sequence > state.journal_sequence {
             state.describe(user, shared.world.catalogue.words());
             state.journal_sequence = sequence;
+        }
+    }
+
+    /// Brings the sums of variants up to date. A viewer's totals before the records that a variant's sums lack are the
+    /// totals after them less what they add, whether or not the stored session held them.
+    pub(crate) fn correct_units(&mut self, shared: &SharedRef, now: TimestampMs) {
+        for ((user, arm), delta) in self.units.drain() {
+            let Some(state) = self.sessions.get(&user) else {
+                continue;
+            };
+            let after = state.units.of(arm);
+            let before = after.minus(&delta);
+            shared.effects.correct(&UnitChange { arm, before, after }, now);
         }
     }
 
@@ -112,10 +155,33 @@ impl ReplayedSessions {
     pub(crate) fn rows(&self, shared: &SharedRef) -> Vec<SnapshotOp> {
         self.sessions.values().map(|state| session_row(shared, state)).collect()
     }
+}
 
-    fn session(&mut self, shared: &SharedRef, user: &UserId) -> &mut SessionState {
-        self.sessions
-            .entry(user.clone())
-            .or_insert_with(|| stored_session(shared, user))
+fn session<'a>(
+    sessions: &'a mut FxHashMap<UserId, SessionState>,
+    shared: &SharedRef,
+    user: &UserId,
+) -> &'a mut SessionState {
+    let stored = || stored_session(shared, user);
+    sessions.entry(user.clone()).or_insert_with(stored)
+}
+
+/// Lets a marked record count: for the viewer unless the stored session includes it, in each slot of the effects and each
+/// variant's sums unless the stored ones do.
+fn count_again(
+    shared: &SharedRef,
+    lacking: &mut FxHashMap<(UserId, u64), UnitTotals>,
+    state: &mut SessionState,
+    mark: &EffectMark,
+    counted: &Counted,
+) {
+    if counted.sequence > state.journal_sequence {
+        mark.count_viewer(state, &counted.counts, counted.at);
+    }
+    mark.count_effect(shared, counted, &[]);
+    let is_lacking = |arm: &&u64| counted.sequence > shared.effects.arm_sequence(**arm);
+    for arm in mark.arms.iter().filter(is_lacking) {
+        let delta = lacking.entry((state.user.clone(), *arm)).or_default();
+        *delta = delta.plus(&UnitTotals::of(&counted.counts));
     }
 }

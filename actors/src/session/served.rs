@@ -11,6 +11,7 @@ use swipeline_models::pipeline::{Scratch, Slate, SlateItem};
 
 use super::actor::SessionActor;
 use super::situation::Situation;
+use super::variant::ServedVariant;
 use crate::clock;
 use crate::served::{ServedSlate, ServedSlot};
 use crate::shared::Shared;
@@ -50,6 +51,7 @@ impl SessionActor {
         request: &str,
         sequence: u64,
         situation: Situation<'_>,
+        variant: &ServedVariant,
     ) {
         let Some(slots) = slots.filter(|slots| !slots.is_empty()) else {
             return;
@@ -60,7 +62,13 @@ impl SessionActor {
             at: clock::now(),
             sequence,
             context: self.context_of(situation),
-            model: self.shared.world.ranker.current().info().fingerprint.clone(),
+            variant: variant.label(),
+            model: self
+                .shared
+                .world
+                .ranker
+                .info_of(&variant.viewer.params.rank.model)
+                .fingerprint,
             slots,
             is_archived: self.shared.archive.takes_slates_of(&self.shared, &self.state.user),
         });

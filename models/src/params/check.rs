@@ -2,12 +2,16 @@
 
 use serde_json::{Map, Value};
 
-use super::{BoostRule, MixerParams, Params, PatternParams, PatternStep};
+use super::{BoostRule, ExperimentParams, MixerParams, Params, PatternParams, PatternStep, VariantParams, experiments};
 use crate::time::DAY_MS;
 use crate::wire::FieldError;
 
 /// Maps with keys of the user's choice; everything below them is checked by serde and by the sections.
-const OPEN_MAPS: [&str; 1] = ["cold_start.editors_picks"];
+const OPEN_MAPS: [&str; 3] = [
+    "cold_start.editors_picks",
+    "experiments[].forced",
+    "experiments[].variants[].params",
+];
 /// The free keys that a mixer has of its own.
 const MIXER_WEIGHTS: &str = ".weights.";
 
@@ -17,6 +21,8 @@ fn element_default(path: &str) -> Option<Value> {
     let element = match without_numbers(path).as_str() {
         "boosts" => serde_json::to_value(BoostRule::template()),
         "mixers" => serde_json::to_value(MixerParams::default()),
+        "experiments" => serde_json::to_value(ExperimentParams::default()),
+        "experiments[].variants" => serde_json::to_value(VariantParams::default()),
         "patterns" => serde_json::to_value(PatternParams::default()),
         "patterns[].steps" => serde_json::to_value(PatternStep::default()),
         _ => return None,
@@ -46,7 +52,12 @@ pub fn parse(document: Value) -> Result<Params, Vec<FieldError>> {
     let mut readable = defaults;
     overlay("", &mut readable, &document);
     match serde_json::from_value::<Params>(readable) {
-        Ok(params) => errors.extend(params.validate()),
+        Ok(params) => {
+            errors.extend(params.validate());
+            if errors.is_empty() && !params.experiments.is_empty() {
+                errors.extend(experiments::check_patches(&params));
+            }
+        }
         Err(error) if errors.is_empty() => {
             let path = culprit(&document).unwrap_or_else(|| "params".to_owned());
             errors.push(FieldError::new(path, "malformed", error.to_string()));
@@ -200,6 +211,7 @@ fn culprit(document: &Value) -> Option<String> {
 
 fn is_open(path: &str) -> bool {
     let is_mixer_weight = path.starts_with("mixers.") && path.contains(MIXER_WEIGHTS);
+    let path = without_numbers(path);
     is_mixer_weight || OPEN_MAPS.iter().any(|open| path.starts_with(open))
 }
 

@@ -11,6 +11,9 @@ mod cold_start;
 mod collaborative;
 mod drift;
 mod enrichment;
+mod experiments;
+#[cfg(test)]
+mod experiments_tests;
 mod exposure;
 mod feed;
 mod fusion;
@@ -20,6 +23,7 @@ mod mixers;
 mod patterns;
 mod pool;
 mod popularity;
+mod rank;
 mod rerank;
 mod similar_users;
 mod viral;
@@ -34,6 +38,7 @@ pub use cold_start::ColdStartParams;
 pub use collaborative::CollaborativeParams;
 pub use drift::DriftParams;
 pub use enrichment::EnrichmentParams;
+pub use experiments::{ExperimentParams, VariantParams, layer_parts, with_patches};
 pub use exposure::ExposureParams;
 pub use feed::FeedParams;
 pub use fusion::FusionParams;
@@ -43,6 +48,7 @@ pub use mixers::{MixRule, MixerParams};
 pub use patterns::{PatternEffect, PatternKind, PatternParams, PatternScope, PatternStep};
 pub use pool::PoolParams;
 pub use popularity::PopularityParams;
+pub use rank::{RankParams, is_model_name};
 pub use rerank::RerankParams;
 pub use similar_users::SimilarUsersParams;
 pub use viral::ViralParams;
@@ -74,6 +80,8 @@ pub struct Params {
     pub pool: PoolParams,
     /// How predicted objectives become one score.
     pub fusion: FusionParams,
+    /// Which ranking model scores.
+    pub rank: RankParams,
     /// What happens to the order after ranking.
     pub rerank: RerankParams,
     /// What counts as shown, and for how long it is remembered.
@@ -101,6 +109,8 @@ pub struct Params {
     /// What is derived from the sections above on first use; no part of the document.
     #[serde(skip)]
     pub compiled: CompiledControl,
+    /// Layered A/B experiments.
+    pub experiments: Vec<ExperimentParams>,
 }
 
 impl Default for Params {
@@ -113,6 +123,7 @@ impl Default for Params {
             boosts: Vec::new(),
             pool: PoolParams::default(),
             fusion: FusionParams::default(),
+            rank: RankParams::default(),
             rerank: RerankParams::default(),
             exposure: ExposureParams::default(),
             cold_start: ColdStartParams::default(),
@@ -126,6 +137,7 @@ impl Default for Params {
             windows: WindowParams::default(),
             learner: LearnerParams::default(),
             compiled: CompiledControl::default(),
+            experiments: Vec::new(),
         }
     }
 }
@@ -154,6 +166,8 @@ impl Params {
         patterns::validate(&self.patterns, &mut checks);
         windows::validate(&self.windows, &mut checks);
         learner::validate(&self.learner, &mut checks);
+        rank::validate(&self.rank, &mut checks);
+        experiments::validate(&self.experiments, &mut checks);
         checks.into_errors()
     }
 

@@ -21,7 +21,8 @@ pub(super) fn score(
     let params = query.params;
     let candidates = &mut scratch.candidates;
     let count = candidates.rows.len();
-    let scored_by = world.ranker.score(
+    let scored_by = world.ranker.score_by(
+        &params.rank.model,
         &candidates.features,
         count,
         &mut candidates.objectives,

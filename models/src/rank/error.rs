@@ -104,6 +104,12 @@ pub enum ModelError {
         /// What is wrong.
         detail: String,
     },
+    /// No place is left beside the serving model.
+    #[error("at most {max} models are kept by name; drop one first")]
+    TooManyKept {
+        /// How many can be kept.
+        max: usize,
+    },
     /// There is no earlier model to go back to.
     #[error("there is no previous model to roll back to")]
     NoPrevious,

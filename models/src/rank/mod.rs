@@ -6,6 +6,7 @@
 pub mod error;
 pub mod explain;
 pub mod fusion;
+mod kept;
 pub mod linear;
 pub mod mlp;
 #[cfg(test)]
@@ -25,6 +26,7 @@ mod warm_up;
 pub use error::{ModelError, RankError};
 pub use explain::{GroupExplanation, explain_groups};
 pub use fusion::{FusionWeights, SUNK_SCORE};
+pub use kept::KEPT_MODELS_MAX;
 pub use linear::LinearRanker;
 pub use objectives::{OBJECTIVE_COUNT, Objective, ObjectiveRow};
 pub use onnx::OnnxRanker;

@@ -3,6 +3,7 @@
 //! Owns loading aside, warm-up, the atomic exchange, the way back, and the fallback to the linear scorer. Session
 //! threads only read it and never wait. It keeps no file and asks no clock.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
@@ -12,6 +13,7 @@ use utoipa::ToSchema;
 use xxhash_rust::xxh3::xxh3_64;
 
 use super::error::{ModelError, RankError};
+use super::kept::KeptModels;
 use super::linear::LinearRanker;
 use super::objectives::ObjectiveRow;
 use super::onnx::OnnxRanker;
@@ -53,6 +55,7 @@ pub struct RankerSlot {
     current: ArcSwap<ServingModel>,
     /// Also serialises exchanges, so that none is lost between reading and writing `current`.
     previous: Mutex<Option<Arc<ServingModel>>>,
+    kept: KeptModels,
     fallback: LinearRanker,
 }
 
@@ -68,7 +71,7 @@ impl ServingModel {
     }
 
     /// Checks, compiles and warms up a model file.
-    fn from_onnx(bytes: &[u8], loaded_at: TimestampMs) -> Result<ServingModel, ModelError> {
+    pub(super) fn from_onnx(bytes: &[u8], loaded_at: TimestampMs) -> Result<ServingModel, ModelError> {
         let ranker = OnnxRanker::load(bytes)?;
         ranker.warm_up()?;
         let fingerprint = format!("{:016x}", xxh3_64(bytes));
@@ -114,6 +117,7 @@ impl RankerSlot {
         RankerSlot {
             current: ArcSwap::from_pointee(model),
             previous: Mutex::new(None),
+            kept: KeptModels::default(),
             fallback: LinearRanker::new(),
         }
     }
@@ -155,6 +159,31 @@ impl RankerSlot {
         Ok(info)
     }
 
+    /// Keeps a model by name beside the serving one, for params that ask for it. Takes milliseconds; not for a thread
+    /// that serves.
+    ///
+    /// # Errors
+    /// Why it cannot serve, or that there are too many; what was kept stays.
+    pub fn keep(&self, name: &str, bytes: &[u8], loaded_at: TimestampMs) -> Result<ModelInfo, ModelError> {
+        self.kept.keep(name, bytes, loaded_at)
+    }
+
+    /// Keeps a model no longer. Returns whether there was one.
+    pub fn drop_kept(&self, name: &str) -> bool {
+        self.kept.drop_model(name)
+    }
+
+    /// The models that are kept by name.
+    pub fn kept(&self) -> BTreeMap<String, ModelInfo> {
+        self.kept.infos()
+    }
+
+    /// Description of the model that is kept by a name; of the serving one when the name is empty or unknown.
+    pub fn info_of(&self, name: &str) -> ModelInfo {
+        let kept = if name.is_empty() { None } else { self.kept.get(name) };
+        kept.map_or_else(|| self.info(), |model| model.info.clone())
+    }
+
     /// Scores with the serving model, and with the linear scorer when that fails. An error is left only when `rows` are
     /// not `n` feature rows.
     pub fn score(
@@ -164,7 +193,24 @@ impl RankerSlot {
         out: &mut Vec<ObjectiveRow>,
         scratch: &mut RankScratch,
     ) -> Result<ScoredBy, RankError> {
-        let Err(cause) = self.current.load().ranker.score(rows, n, out, scratch) else {
+        self.score_by("", rows, n, out, scratch)
+    }
+
+    /// [`RankerSlot::score`] by the model that is kept by a name; by the serving one when the name is empty or unknown.
+    pub fn score_by(
+        &self,
+        name: &str,
+        rows: &[f32],
+        n: usize,
+        out: &mut Vec<ObjectiveRow>,
+        scratch: &mut RankScratch,
+    ) -> Result<ScoredBy, RankError> {
+        let kept = if name.is_empty() { None } else { self.kept.get(name) };
+        let scored = match &kept {
+            Some(model) => model.ranker.score(rows, n, out, scratch),
+            None => self.current.load().ranker.score(rows, n, out, scratch),
+        };
+        let Err(cause) = scored else {
             return Ok(ScoredBy::Model);
         };
         self.fallback.score(rows, n, out, scratch)?;

@@ -13,6 +13,8 @@ use crate::wire::FeedMode;
 pub(super) const FEEDS_MAX: usize = 32;
 /// How many items of them are remembered.
 pub(super) const ITEMS_MAX: usize = 1_024;
+/// How many items of feeds that were asked for without a socket are remembered.
+const ONE_SHOT_ITEMS_MAX: usize = 256;
 
 /// One item that was sent.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -23,6 +25,10 @@ pub struct ServedItem {
     pub hash: u64,
     /// The channels that had named it.
     pub channels: ChannelSet,
+    /// Where it stood, as `effect::position_bucket` says.
+    pub position: u8,
+    /// Under which variants it was served, as whoever served it numbers them; 0 for none.
+    pub variant: u16,
 }
 
 #[derive(Debug, Clone)]
@@ -37,6 +43,8 @@ struct ServedFeed {
 pub struct Served {
     feeds: VecDeque<ServedFeed>,
     items: usize,
+    /// Items of feeds that were asked for one by one: no part of what a client holds, known only for what follows.
+    one_shot: VecDeque<ServedItem>,
 }
 
 impl Served {
@@ -49,6 +57,13 @@ impl Served {
                 self.items -= oldest.items.len();
             }
         }
+    }
+
+    /// Remembers the items of a feed that was asked for without a socket.
+    pub fn note_one_shot(&mut self, items: &[ServedItem]) {
+        self.one_shot.extend(items);
+        let surplus = self.one_shot.len().saturating_sub(ONE_SHOT_ITEMS_MAX);
+        self.one_shot.drain(..surplus);
     }
 
     /// The items that a viewer who was shown feed `seq` up to position `upto` (all of it when `None`) has passed. Empty
@@ -89,6 +104,7 @@ impl Served {
             .rev()
             .flat_map(|feed| &feed.items)
             .find(|item| item.hash == hash)
+            .or_else(|| self.one_shot.iter().rev().find(|item| item.hash == hash))
     }
 
     /// Forgets everything (nobody is connected any more).
@@ -106,6 +122,8 @@ mod tests {
             row,
             hash: u64::from(row),
             channels: ChannelSet::default(),
+            position: 0,
+            variant: 0,
         })
         .collect()
     }
@@ -129,6 +147,16 @@ mod tests {
             served.tail().map(|item| item.row).collect::<Vec<_>>(),
             [10, 11, 12, 20, 21, 22]
         );
+    }
+
+    #[test]
+    fn what_was_asked_for_once_is_found_but_not_held_by_a_client() {
+        let mut served = Served::default();
+        served.note_one_shot(&items(0..5));
+        assert_eq!(served.find(3).map(|item| item.row), Some(3));
+        assert_eq!(served.tail().count(), 0);
+        served.note_one_shot(&items(10..1_000));
+        assert!(served.find(3).is_none() && served.find(999).is_some() && served.one_shot.len() == ONE_SHOT_ITEMS_MAX);
     }
 
     #[test]

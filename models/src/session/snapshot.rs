@@ -12,6 +12,7 @@ use super::{
 use crate::catalogue::{Vocabularies, Vocabulary};
 use crate::collaborative::SessionKey;
 use crate::event::{SIGNAL_COUNT, Signal};
+use crate::experiment::UnitLedger;
 use crate::ids::{Row, UserId};
 use crate::time::TimestampMs;
 use crate::wire::UserDto;
@@ -46,6 +47,10 @@ pub struct SessionSnapshot {
     /// Missing in what was written before there was such a thing.
     #[serde(default)]
     knn_user: Option<SessionKey>,
+    #[serde(default, skip_serializing_if = "UnitLedger::is_empty")]
+    units: UnitLedger,
+    #[serde(default)]
+    visit_at: i64,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -98,6 +103,8 @@ impl SessionSnapshot {
                 .as_deref()
                 .map(|behaviour| BehaviourSnapshot::of(behaviour, words)),
             knn_user: state.knn_user,
+            units: state.units.clone(),
+            visit_at: state.visit_at.0,
         }
     }
 
@@ -138,6 +145,8 @@ impl SessionSnapshot {
             .collect();
         state.fusion = self.fusion.map(Box::new);
         state.knn_user = self.knn_user;
+        state.units = self.units;
+        state.visit_at = TimestampMs(self.visit_at);
         state
     }
 

@@ -6,6 +6,7 @@ use super::{Behaviour, Exposure, Given, Habits, Interest, LearnedFusion, RecentH
 use crate::catalogue::{Entry, NO_WORD, Vocabularies};
 use crate::collaborative::SessionKey;
 use crate::event::{Event, SIGNAL_COUNT, Signal};
+use crate::experiment::UnitLedger;
 use crate::ids::{Row, UserId, Word};
 use crate::params::{InterestFusion, Params};
 use crate::time::TimestampMs;
@@ -95,6 +96,10 @@ pub struct SessionState {
     pub knn_session: Option<SessionKey>,
     /// The viewer's row in the index of like viewers.
     pub knn_user: Option<SessionKey>,
+    /// What the viewer did under the variants of experiments.
+    pub units: UnitLedger,
+    /// When anything of the viewer was counted last.
+    pub visit_at: TimestampMs,
     /// The last journal record that is contained.
     pub journal_sequence: u64,
     /// When the viewer was last heard of, by the server's clock.
@@ -129,6 +134,8 @@ impl SessionState {
             served: Served::default(),
             knn_session: None,
             knn_user: None,
+            units: UnitLedger::default(),
+            visit_at: TimestampMs::default(),
             journal_sequence: 0,
             active_at: TimestampMs::default(),
         }

@@ -66,6 +66,9 @@ pub struct ClientFrame {
     /// `hello`: by which kind of network, such as `wifi`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub network: Option<String>,
+    /// `hello`: be served as in these variants, `experiment:variant` (where the params allow it).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub variant: Option<String>,
     /// `hello`: where the client left off.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub resume: Option<Resume>,
@@ -127,6 +130,8 @@ pub struct Hello {
     pub device: Option<String>,
     /// By which kind of network, such as `wifi`.
     pub network: Option<String>,
+    /// Be served as in these variants.
+    pub variant: Option<String>,
     /// Where the client left off.
     pub resume: Option<Resume>,
 }
@@ -234,6 +239,7 @@ impl ClientFrame {
         check_optional_id("region", self.region.as_deref())?;
         check_optional_id("device", self.device.as_deref())?;
         check_optional_id("network", self.network.as_deref())?;
+        check_optional_id("variant", self.variant.as_deref())?;
         let low_water = self
             .low_water
             .map(|low| super::check_count("low_water", low, u32::try_from(FEED_N_MAX).unwrap_or(u32::MAX)))
@@ -247,6 +253,7 @@ impl ClientFrame {
             region: self.region,
             device: self.device,
             network: self.network,
+            variant: self.variant,
             resume: self.resume,
         })
     }

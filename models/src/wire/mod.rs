@@ -5,6 +5,7 @@
 
 mod client;
 mod event;
+mod experiment;
 mod feed;
 mod item;
 mod server;
@@ -14,13 +15,14 @@ mod user_features;
 
 pub use client::{ClientFrame, ClientMessage, FeedAsk, FrameError, Hello, MessageId, Resume, check_user_id};
 pub use event::{EventDto, EventsReply, FUTURE_SKEW_MS_MAX};
+pub use experiment::{ComparisonDto, EstimateDto, ExperimentDto, ExperimentVariantDto, SampleRatioDto, SequentialDto};
 pub use feed::{
     CauseDto, ChannelExplainDto, CorrectionDto, CorrectionTermDto, FeedContextDto, FeedDto, FeedItemDto, FeedMode,
     FeedPushDto, ItemExplainDto, MoveDto, Name, RankReply, RankRequest, RankedItemDto, ScoredItemDto, ScoredItemsReply,
 };
 pub use item::{ExplorationDto, ItemDetailDto, ItemDto, ItemsReply};
 pub use server::{ServerMessage, SessionParamsDto};
-pub use stats::{EffectDto, StatsReply};
+pub use stats::{EffectDto, StatsGroupDto, StatsPointDto, StatsReply};
 pub use user::{InterestsDto, LabelDto, TagWeightDto, UserDto, UserProfileDto};
 pub use user_features::{CrossFeaturesDto, UserFeaturesDto, WindowDto};
 

@@ -44,6 +44,8 @@ pub enum Tree {
     Params,
     /// Models and their metadata.
     Models,
+    /// Counts of what feeds achieve, by time slot and by experiment variant.
+    Effects,
     /// Everything of which there is one.
     Meta,
     /// The archive's warm events (in a database of its own).
@@ -54,7 +56,7 @@ pub enum Tree {
 
 impl Tree {
     /// Every tree.
-    pub const ALL: [Tree; 11] = [
+    pub const ALL: [Tree; 12] = [
         Tree::Items,
         Tree::Sessions,
         Tree::Users,
@@ -63,6 +65,7 @@ impl Tree {
         Tree::KnnSessions,
         Tree::Params,
         Tree::Models,
+        Tree::Effects,
         Tree::Meta,
         Tree::ArchiveEvents,
         Tree::ArchiveSlates,
@@ -79,6 +82,7 @@ impl Tree {
             Tree::KnnSessions => "knn_sessions",
             Tree::Params => "params",
             Tree::Models => "models",
+            Tree::Effects => "effects",
             Tree::Meta => "meta",
             Tree::ArchiveEvents => "archive_events",
             Tree::ArchiveSlates => "archive_slates",

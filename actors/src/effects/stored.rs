@@ -1,0 +1,140 @@
+//! Effects in the snapshots: one row per time slot and one per variant, written with every checkpoint.
+//!
+//! A row says up to which journal number it holds everything. To know that, a checkpoint cuts: it takes the highest
+//! number that was counted, lets what comes behind be counted apart, and waits until no session is in the middle of
+//! counting an earlier one.
+
+use std::ops::ControlFlow;
+use std::sync::Arc;
+
+use swipeline_models::effect::{Level, Levels, StoredSlot, Vocabulary};
+use swipeline_models::experiment::StoredArm;
+use swipeline_models::time::TimestampMs;
+use swipeline_storage::{Seq, SnapshotError, SnapshotOp, Tree};
+use tokio::sync::oneshot;
+
+use super::Taken;
+use crate::api::EngineError;
+use crate::records::{decode_bytes, encode, encode_named};
+use crate::shared::{Shared, SharedRef, journal_error, report_damage};
+
+/// The first byte of the key of a variant's row; those of slots have their level's number there.
+const ARM_KEY: u8 = b'a';
+
+/// What a checkpoint has taken out of the effects. What is dropped before it was written goes back: a checkpoint may fail,
+/// or be broken off at any `await`.
+pub(crate) struct PendingEffects {
+    shared: SharedRef,
+    taken: Taken,
+    cut: u64,
+    is_written: bool,
+}
+
+/// Takes out what has changed since the last checkpoint; everything up to `included` is in it.
+///
+/// # Errors
+/// When the journal has failed: nothing is certain then, and nothing is taken out.
+pub(crate) async fn take_effects(shared: &SharedRef, included: Seq) -> Result<PendingEffects, EngineError> {
+    let cut = shared.effects.begin_cut(included.0);
+    wait_for_arbiters(shared).await;
+    let pending = PendingEffects {
+        shared: shared.clone(),
+        taken: shared.effects.end_cut(cut),
+        cut,
+        is_written: false,
+    };
+    // A count whose event the journal then lost would be there for ever.
+    let committed = shared.storage.journal.wait_committed(Seq(cut)).await;
+    committed.map_err(|error| journal_error(&error))?;
+    Ok(pending)
+}
+
+/// Waits until every arbiter was between two messages once: an event is journaled and counted within one.
+async fn wait_for_arbiters(shared: &Shared) {
+    let passed: Vec<oneshot::Receiver<()>> = shared
+        .arbiters
+        .iter()
+        .map(|arbiter| {
+            let (pass, passed) = oneshot::channel();
+            // An arbiter that has stopped counts nothing any more.
+            arbiter.spawn(async move {
+                let _ = pass.send(());
+            });
+            passed
+        })
+        .collect();
+    for passed in passed {
+        let _ = passed.await;
+    }
+}
+
+impl PendingEffects {
+    /// The rows to be written.
+    pub(crate) fn rows(&self) -> Vec<SnapshotOp> {
+        let taken = &self.taken;
+        let names = Vocabulary {
+            categories: &taken.categories,
+            variants: &taken.variants,
+            regions: &taken.regions,
+        };
+        let slots = taken.slots.iter().map(|(level, slot)| {
+            let place = Levels::place(*level, slot.number()).to_be_bytes();
+            let stored = StoredSlot::of(slot, self.cut, &names);
+            (vec![*level as u8, place[0], place[1]], encode(&stored))
+        });
+        let arms = taken.arms.iter().map(|(arm, stored)| {
+            let mut key = vec![ARM_KEY];
+            key.extend_from_slice(&arm.to_be_bytes());
+            (key, encode_named(stored))
+        });
+        let put = |(key, value)| SnapshotOp::Put {
+            tree: Tree::Effects,
+            key,
+            value,
+        };
+        slots.chain(arms).map(put).collect()
+    }
+
+    /// The rows are in the store.
+    pub(crate) fn are_written(mut self) {
+        self.is_written = true;
+    }
+}
+
+impl Drop for PendingEffects {
+    fn drop(&mut self) {
+        if !self.is_written {
+            self.shared.effects.put_back(&self.taken);
+        }
+    }
+}
+
+/// Takes up the effects from the snapshots; what is too old is left out.
+pub(crate) fn load_effects(shared: &Shared, now: TimestampMs) -> Result<(), SnapshotError> {
+    let mut inner = shared.effects.inner.lock();
+    let inner = &mut *inner;
+    let store = &shared.storage.snapshots;
+    store.for_each(Tree::Effects, &mut |key, value| {
+        match key.first().copied() {
+            Some(ARM_KEY) => match decode_bytes::<StoredArm>(value) {
+                Ok(stored) => inner.sums.arms.restore(&stored),
+                Err(error) => report_damage("experiment", &error),
+            },
+            number => match (number.and_then(Level::from_number), decode_bytes::<StoredSlot>(value)) {
+                (Some(level), Ok(stored)) if Levels::is_kept(level, stored.number(), now) => {
+                    let slot = stored.restore(
+                        Arc::make_mut(&mut inner.categories.names),
+                        Arc::make_mut(&mut inner.variants),
+                        Arc::make_mut(&mut inner.regions.names),
+                    );
+                    inner.sums.levels.restore(level, slot);
+                }
+                (Some(_), Ok(_)) => {}
+                (None, _) => report_damage("effects", &"a row of an unknown kind"),
+                (Some(_), Err(error)) => report_damage("effects", &error),
+            },
+        }
+        ControlFlow::Continue(())
+    })?;
+    Ok(())
+}
