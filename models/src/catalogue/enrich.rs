@@ -48,9 +48,10 @@ impl Enricher {
         if params.enabled && own.len() < params.tags_fewer_than as usize {
             let max = params.tags_max as usize + own.len();
             let tokens = item_tokens(&entry.item);
+            let (confidence_min, tag_items_min) = (params.confidence_min, params.tag_items_min);
             let found = self
                 .model
-                .infer(&tokens, params.confidence_min, params.tag_items_min, max);
+                .infer(&tokens, !own.is_empty(), confidence_min, tag_items_min, max);
             let new = found
                 .iter()
                 .map(|inferred| inferred.tag)
@@ -235,10 +236,10 @@ mod tests {
     #[test]
     fn after_a_load_in_any_order_all_are_enriched() {
         let catalogue = catalogue();
-        let mut changes: Vec<Change> = (0..100)
+        let changes: Vec<Change> = (0..100)
             .map(|number| upsert(&format!("new{number}"), "My first kitten", &[]))
             .collect();
-        catalogue.apply_unrecorded(changes.split_off(0));
+        catalogue.apply_unrecorded(changes);
         catalogue.apply_unrecorded(known());
         let missing = || {
             (0..100)

@@ -1,9 +1,9 @@
 //! Tags for items that came with a text and few tags, inferred by a model of the catalogue itself.
 //!
-//! Owns the words of a text ([`tokens`]) and the model ([`TextModel`]): multinomial naive Bayes over the tags that owners
-//! gave to items with a text, with TF-IDF weights (Rennie et al. 2003, "Tackling the Poor Assumptions of Naive Bayes
-//! Text Classifiers") and smoothing by the whole catalogue's words (Zhai & Lafferty 2001, Dirichlet prior). It learns
-//! with every upsert, unlearns what is replaced, and is bounded. Must not touch the owner's tags.
+//! Owns the words of a text ([`tokens`]) and the model ([`TextModel`]): naive Bayes on the words of a text, one tag against all
+//! others, over the tags that owners gave to items with a text, with TF-IDF weights (Rennie et al. 2003, "Tackling the
+//! Poor Assumptions of Naive Bayes Text Classifiers"). It learns with every upsert, unlearns what is replaced, and is
+//! bounded. Must not touch the owner's tags.
 
 mod model;
 mod tokens;

@@ -16,8 +16,8 @@ const TAGS_OF_TOKEN_MAX: usize = 64;
 const TOKEN_ITEMS_MIN: u32 = 2;
 /// So many tags are looked at closely for one text.
 const CANDIDATES_MAX: usize = 32;
-/// How many words of the whole catalogue's mixture every tag is assumed to have been seen with (the Dirichlet prior).
-const PRIOR_WORDS: f32 = 50.0;
+/// Added to every count of items, so that nothing is impossible (Jeffreys' prior).
+const PRIOR_ITEMS: f32 = 0.5;
 /// What a word that never came with a tag can say against it: texts speak of other things as well.
 const AGAINST_MAX: f32 = -1.5;
 /// What one word can say for a tag: alone it shall not decide.
@@ -42,22 +42,23 @@ struct TokenCounts {
     tags: SmallVec<[(Word, u32); 4]>,
 }
 
-/// What a tag came with.
-#[derive(Debug, Clone, Copy, Default)]
-struct TagCounts {
-    /// Items with the tag and a text.
+/// A word of a text that is asked about.
+struct Known<'a> {
+    /// Other items with it.
     items: u32,
-    /// Their words.
-    words: u64,
+    /// How often the text has it.
+    times: u32,
+    /// The tags of those items.
+    tags: &'a [(Word, u32)],
 }
 
 /// Which tags go with which words, over all items that have both.
 #[derive(Debug, Clone, Default)]
 pub struct TextModel {
     tokens: FxHashMap<u64, TokenCounts>,
-    tags: FxHashMap<Word, TagCounts>,
+    /// Items with the tag and a text.
+    tags: FxHashMap<Word, u32>,
     items: u32,
-    words: u64,
 }
 
 impl TextModel {
@@ -67,11 +68,8 @@ impl TextModel {
             return;
         }
         self.items += 1;
-        self.words += tokens.len() as u64;
         for tag in tags {
-            let counts = self.tags.entry(*tag).or_default();
-            counts.items += 1;
-            counts.words += tokens.len() as u64;
+            *self.tags.entry(*tag).or_default() += 1;
         }
         for (token, _) in tokens {
             let counts = self.tokens.entry(*token).or_default();
@@ -89,12 +87,10 @@ impl TextModel {
             return;
         }
         self.items = self.items.saturating_sub(1);
-        self.words = self.words.saturating_sub(tokens.len() as u64);
         for tag in tags {
-            if let Some(counts) = self.tags.get_mut(tag) {
-                counts.items = counts.items.saturating_sub(1);
-                counts.words = counts.words.saturating_sub(tokens.len() as u64);
-                if counts.items == 0 {
+            if let Some(items) = self.tags.get_mut(tag) {
+                *items = items.saturating_sub(1);
+                if *items == 0 {
                     self.tags.remove(tag);
                 }
             }
@@ -115,21 +111,38 @@ impl TextModel {
     }
 
     /// The tags that a text speaks for with at least `confidence_min`, the surest first, at most `max`. Tags that fewer
-    /// than `tag_items_min` items have are not looked at.
+    /// than `tag_items_min` items have are not looked at. `is_learned` says that this very item was learned from, with
+    /// none of the tags that are asked for: then it is left out, or it would speak against them.
     #[must_use]
-    pub fn infer(&self, tokens: &[(u64, u32)], confidence_min: f32, tag_items_min: u32, max: usize) -> Vec<Inferred> {
-        let known: Vec<(&TokenCounts, u32)> = tokens
+    pub fn infer(
+        &self,
+        tokens: &[(u64, u32)],
+        is_learned: bool,
+        confidence_min: f32,
+        tag_items_min: u32,
+        max: usize,
+    ) -> Vec<Inferred> {
+        let own = u32::from(is_learned);
+        let items = self.items.saturating_sub(own);
+        let known: Vec<Known<'_>> = tokens
             .iter()
-            .filter_map(|(token, times)| Some((self.tokens.get(token)?, *times)))
-            .filter(|(counts, _)| counts.items >= TOKEN_ITEMS_MIN)
+            .filter_map(|(token, times)| {
+                let counts = self.tokens.get(token)?;
+                Some(Known {
+                    items: counts.items.saturating_sub(own),
+                    times: *times,
+                    tags: &counts.tags,
+                })
+            })
+            .filter(|word| word.items >= TOKEN_ITEMS_MIN)
             .collect();
-        let weights = self.weights(&known);
+        let weights = weights(&known, items);
         let mut inferred: Vec<Inferred> = self
             .candidates(&known, tag_items_min)
             .into_iter()
-            .map(|(tag, counts)| Inferred {
+            .map(|(tag, with)| Inferred {
                 tag,
-                confidence: self.confidence(tag, counts, &known, &weights),
+                confidence: confidence(tag, with, items, &known, &weights),
             })
             .filter(|inferred| inferred.confidence >= confidence_min)
             .collect();
@@ -144,62 +157,22 @@ impl TextModel {
         self.items
     }
 
-    /// TF-IDF of each word, scaled so that they are 1 on average: a text counts by its words, the rare ones more.
-    fn weights(&self, known: &[(&TokenCounts, u32)]) -> Vec<f32> {
-        let idf = |counts: &TokenCounts| ((self.items as f32 + 1.0) / (counts.items as f32 + 1.0)).ln() + 1.0;
-        let raw: Vec<f32> = known
-            .iter()
-            .map(|(counts, times)| (1.0 + (*times as f32).ln()) * idf(counts))
-            .collect();
-        let mean = raw.iter().sum::<f32>() / raw.len().max(1) as f32;
-        raw.into_iter()
-            .map(|weight| weight / mean.max(f32::MIN_POSITIVE))
-            .collect()
-    }
-
     /// The tags that came with any of the words, those with the most of their items first.
-    fn candidates(&self, known: &[(&TokenCounts, u32)], tag_items_min: u32) -> Vec<(Word, TagCounts)> {
+    fn candidates(&self, known: &[Known<'_>], tag_items_min: u32) -> Vec<(Word, u32)> {
         let mut shares: FxHashMap<Word, f32> = FxHashMap::default();
-        for (counts, _) in known {
-            for (tag, count) in &counts.tags {
-                *shares.entry(*tag).or_default() += *count as f32 / counts.items as f32;
+        for word in known {
+            for (tag, count) in word.tags {
+                *shares.entry(*tag).or_default() += *count as f32 / word.items as f32;
             }
         }
-        let mut candidates: Vec<(Word, TagCounts, f32)> = shares
+        let mut candidates: Vec<(Word, u32, f32)> = shares
             .into_iter()
             .filter_map(|(tag, share)| Some((tag, *self.tags.get(&tag)?, share)))
-            .filter(|(_, counts, _)| counts.items >= tag_items_min)
+            .filter(|(_, items, _)| *items >= tag_items_min)
             .collect();
         candidates.sort_by(|a, b| b.2.total_cmp(&a.2).then(a.0.cmp(&b.0)));
         candidates.truncate(CANDIDATES_MAX);
-        candidates.into_iter().map(|(tag, counts, _)| (tag, counts)).collect()
-    }
-
-    /// The probability that an item with these words has the tag, against not having it.
-    fn confidence(&self, tag: Word, counts: TagCounts, known: &[(&TokenCounts, u32)], weights: &[f32]) -> f32 {
-        let (items, tag_items) = (self.items as f32, counts.items as f32);
-        let prior = ((tag_items + 0.5) / (items - tag_items + 0.5)).ln();
-        let evidence: f32 = known
-            .iter()
-            .zip(weights)
-            .map(|((token, _), weight)| weight * self.word_for_tag(tag, counts, token))
-            .sum();
-        crate::rank::objectives::sigmoid(prior + evidence)
-    }
-
-    /// The logarithm of how much likelier the word is with the tag than without.
-    fn word_for_tag(&self, tag: Word, counts: TagCounts, token: &TokenCounts) -> f32 {
-        let with = token
-            .tags
-            .iter()
-            .find(|(known, _)| *known == tag)
-            .map_or(0, |(_, count)| *count) as f32;
-        let without = token.items as f32 - with;
-        let (tag_words, all_words) = (counts.words as f32, self.words as f32);
-        let background = PRIOR_WORDS * token.items as f32 / all_words.max(1.0);
-        let likely_with = (with + background) / (tag_words + PRIOR_WORDS);
-        let likely_without = (without + background) / ((all_words - tag_words).max(0.0) + PRIOR_WORDS);
-        (likely_with / likely_without).ln().clamp(AGAINST_MAX, FOR_MAX)
+        candidates.into_iter().map(|(tag, items, _)| (tag, items)).collect()
     }
 
     fn drop_rare_tokens(&mut self) {
@@ -209,6 +182,44 @@ impl TextModel {
             rare += 1;
         }
     }
+}
+
+/// TF-IDF of each word, scaled so that they are 1 on average: a text counts by its words, the rare ones more.
+fn weights(known: &[Known<'_>], items: u32) -> Vec<f32> {
+    let idf = |word: &Known<'_>| ((items as f32 + 1.0) / (word.items as f32 + 1.0)).ln() + 1.0;
+    let raw: Vec<f32> = known
+        .iter()
+        .map(|word| (1.0 + (word.times as f32).ln()) * idf(word))
+        .collect();
+    let mean = raw.iter().sum::<f32>() / raw.len().max(1) as f32;
+    raw.into_iter()
+        .map(|weight| weight / mean.max(f32::MIN_POSITIVE))
+        .collect()
+}
+
+/// The probability that an item with these words has the tag, which `with` of `items` have, against not having it.
+fn confidence(tag: Word, with: u32, items: u32, known: &[Known<'_>], weights: &[f32]) -> f32 {
+    let with = with as f32;
+    let without = (items as f32 - with).max(0.0);
+    let prior = ((with + PRIOR_ITEMS) / (without + PRIOR_ITEMS)).ln();
+    let evidence: f32 = known
+        .iter()
+        .zip(weights)
+        .map(|(word, weight)| weight * word_for_tag(tag, word, with, without))
+        .sum();
+    // Bayes' rule in log-odds.
+    1.0 / (1.0 + (-(prior + evidence)).exp())
+}
+
+/// The logarithm of how much likelier the word is in the `with` items that have the tag than in the `without` others, less
+/// the fewer items it was seen in: what was seen twice may be chance.
+fn word_for_tag(tag: Word, word: &Known<'_>, with: f32, without: f32) -> f32 {
+    let both = word.tags.iter().find(|(known, _)| *known == tag);
+    let both = both.map_or(0, |(_, count)| *count) as f32;
+    let seen = word.items as f32;
+    let share_with = (both + PRIOR_ITEMS) / (with + 2.0 * PRIOR_ITEMS);
+    let share_without = ((seen - both).max(0.0) + PRIOR_ITEMS) / (without + 2.0 * PRIOR_ITEMS);
+    (share_with / share_without).ln().clamp(AGAINST_MAX, FOR_MAX) * seen / (seen + 1.0)
 }
 
 impl TokenCounts {
@@ -295,7 +306,7 @@ mod tests {
         let model = learned();
         for title in [
             "",
-            "The best of the year",
+            "The year in one minute",
             "Quantum physics for beginners",
             "How to do it at home",
         ] {
@@ -307,11 +318,11 @@ mod tests {
     #[test]
     fn what_is_unlearned_leaves_no_trace() {
         let mut model = learned();
-        let before = model.infer(&of("Sleepy kitten in a box"), 0.0, 1, 9);
+        let before = model.infer(&of("Sleepy kitten in a box"), false, 0.0, 1, 9);
         model.learn(&of("A robot in a box"), &[9]);
-        assert_ne!(model.infer(&of("Sleepy kitten in a box"), 0.0, 1, 9), before);
+        assert_ne!(model.infer(&of("Sleepy kitten in a box"), false, 0.0, 1, 9), before);
         model.unlearn(&of("A robot in a box"), &[9]);
-        assert_eq!(model.infer(&of("Sleepy kitten in a box"), 0.0, 1, 9), before);
+        assert_eq!(model.infer(&of("Sleepy kitten in a box"), false, 0.0, 1, 9), before);
         TITLES.iter().for_each(|(title, tags)| model.unlearn(&of(title), tags));
         assert_eq!(
             (model.items(), model.tokens.len(), model.tags.len(), model.words),
@@ -325,7 +336,10 @@ mod tests {
         model.learn(&of("Telescope shows rings of Saturn"), &[7]);
         model.learn(&of("Telescope for beginners: Saturn"), &[7]);
         assert_eq!(inferred(&model, "Saturn through my telescope"), [] as [Word; 0]);
-        assert_eq!(model.infer(&of("Saturn through my telescope"), 0.5, 2, 3)[0].tag, 7);
+        assert_eq!(
+            model.infer(&of("Saturn through my telescope"), false, 0.5, 2, 3)[0].tag,
+            7
+        );
     }
 
     #[test]
@@ -345,7 +359,7 @@ mod tests {
             for (text, tag) in &texts {
                 model.learn(&of(text), &[*tag]);
             }
-            for inferred in model.infer(&of(&asked), 0.0, 1, 9) {
+            for inferred in model.infer(&of(&asked), false, 0.0, 1, 9) {
                 prop_assert!((0.0..=1.0).contains(&inferred.confidence), "{inferred:?}");
             }
         }

@@ -25,7 +25,7 @@ impl Default for EnrichmentParams {
         Self {
             enabled: true,
             tags_fewer_than: 2,
-            confidence_min: 0.9,
+            confidence_min: 0.85,
             tags_max: 3,
             tag_items_min: 5,
         }
