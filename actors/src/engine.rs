@@ -343,6 +343,7 @@ impl Engine {
     ) -> Result<Arc<ParamsDocument>, EngineError> {
         let shared = self.shared.clone();
         let changed = tokio::task::spawn_blocking(move || change(&shared)).await;
+        self.shared.archive.wake();
         changed.map_err(|error| EngineError::Unavailable(error.to_string()))?
     }
 

@@ -339,6 +339,9 @@ async fn pyarrow_reads_the_cold_files() {
     let dir = tempfile::tempdir().expect("temp dir");
     let server = Server::start_in(dir.path(), &[]).await;
     server.put_catalogue(&["pets"], 30).await;
+    // So long that the end of an interval does not fall into this test.
+    let week = json!({"archive": {"file_ms": 7 * 24 * 3_600_000}});
+    admin(&server, Method::PATCH, "/v1/admin/params", &week).await;
     let at = 1_750_000_000_123_i64;
     let events: Vec<Value> = (0..50)
         .map(|number| {

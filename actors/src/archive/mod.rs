@@ -44,7 +44,7 @@ const RETRY_AFTER: Duration = Duration::from_secs(1);
 enum Command {
     /// Everything that is there becomes files, now.
     Roll(SyncSender<Result<(), String>>),
-    /// Somebody is to be forgotten.
+    /// Look again.
     Wake,
 }
 
@@ -152,7 +152,8 @@ impl ArchiveService {
         work()
     }
 
-    fn wake(&self) {
+    /// Lets the thread look again: something waits for it, or its params have changed.
+    pub(crate) fn wake(&self) {
         if let Some(commands) = &*self.commands.lock() {
             // A full queue wakes the thread as well.
             let _ = commands.try_send(Command::Wake);

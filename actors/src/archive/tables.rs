@@ -216,7 +216,8 @@ mod tests {
         entry.append(&journal).expect("appended");
         match journal.read_from(Seq::FIRST).expect("readable").next() {
             Some(ReadItem::Record(record)) => record,
-            other => panic!("no record: {other:?}"),
+            Some(ReadItem::Damaged(damage)) => panic!("damaged: {damage}"),
+            None => panic!("no record"),
         }
     }
 

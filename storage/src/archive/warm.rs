@@ -201,30 +201,33 @@ impl WarmTier {
         Ok(batches.into_iter().collect())
     }
 
-    /// The entries of some batches of an interval in the order of their numbers, those of the same number in the order
-    /// in which they came.
+    /// The entries of some batches of an interval: batch by batch, each in the order of its numbers.
     ///
     /// # Errors
-    /// When the database cannot be read; damaged chunks are reported by the store and left out.
+    /// When the database cannot be read; damaged chunks are reported and left out.
     pub fn entries(
         &self,
         kind: ArchiveKind,
         start_ms: i64,
         batches: &[u64],
     ) -> Result<Vec<(u64, Vec<u8>)>, ArchiveError> {
-        let mut found = Vec::new();
-        for partition in Partition::all() {
-            for batch in batches {
+        let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
+        for batch in batches {
+            let batch_start = found.len();
+            for partition in Partition::all() {
                 let value = match self.store.get(kind.tree(), &key(start_ms, partition.0, *batch)) {
                     Ok(value) => value,
-                    Err(SnapshotError::Damaged { .. }) => continue,
+                    Err(error @ SnapshotError::Damaged { .. }) => {
+                        tracing::error!(%error, "a damaged part of the warm archive is skipped");
+                        continue;
+                    }
                     Err(error) => return Err(error.into()),
                 };
                 let chunk = value.unwrap_or_default();
                 found.extend(chunk::entries(&chunk).map(|(seq, payload)| (seq, payload.to_vec())));
             }
+            found[batch_start..].sort_by_key(|(seq, _)| *seq);
         }
-        found.sort_by_key(|(seq, _)| *seq);
         Ok(found)
     }
 
