@@ -38,12 +38,12 @@ pub(crate) enum Chapter {
     Channels,
     /// A boosted category's share rises in its window only.
     Boosts,
+    /// An experiment splits evenly and reports a planted effect.
+    Experiments,
     /// The archive's rows are the accepted events; a forgotten user is in none of the places.
     Archive,
     /// An item without tags gets them from its words.
     Enrichment,
-    /// Viewers split into variants, and an effect that was planted in them is found.
-    Experiments,
 }
 
 /// All chapters in their order.
@@ -56,9 +56,9 @@ pub(crate) const CHAPTERS: [Chapter; 11] = [
     Chapter::Viral,
     Chapter::Channels,
     Chapter::Boosts,
+    Chapter::Experiments,
     Chapter::Archive,
     Chapter::Enrichment,
-    Chapter::Experiments,
 ];
 
 impl Chapter {
@@ -73,9 +73,9 @@ impl Chapter {
             Chapter::Viral => "viral",
             Chapter::Channels => "channels",
             Chapter::Boosts => "boosts",
+            Chapter::Experiments => "experiments",
             Chapter::Archive => "archive",
             Chapter::Enrichment => "enrichment",
-            Chapter::Experiments => "experiments",
         }
     }
 
@@ -93,9 +93,9 @@ impl Chapter {
             Chapter::Viral => viral::walk(story).await,
             Chapter::Channels => channels::walk(story).await,
             Chapter::Boosts => boosts::walk(story).await,
+            Chapter::Experiments => experiments::walk(story).await,
             Chapter::Archive => archive::walk(story).await,
             Chapter::Enrichment => enrichment::walk(story).await,
-            Chapter::Experiments => experiments::walk(story).await,
         }
     }
 }
