@@ -75,6 +75,8 @@ pub struct PatternEffect {
     pub penalty: f32,
     /// Whose items `penalty` is taken from.
     pub target: PatternScope,
+    /// Whether those items are not shown at all.
+    pub hides: bool,
     /// Whether a feed must not lead with one of the label's categories.
     pub changes_lead: bool,
 }
@@ -177,6 +179,7 @@ pub(super) fn patterns_default() -> Vec<PatternParams> {
                 exploration_add: 0.2,
                 penalty: 0.3,
                 target: PatternScope::Category,
+                hides: false,
                 changes_lead: true,
             },
             ..PatternParams::default()

@@ -107,6 +107,7 @@ mod tests {
     use crate::pipeline::{Query, Report, Taste};
     use crate::popularity::BoardEntry;
     use crate::recall::{Admission, RecallScratch};
+    use crate::session::BehaviourEffects;
 
     /// A channel that names one item and breaks down.
     struct BrokenChannel;
@@ -153,6 +154,7 @@ mod tests {
                 exposure: &viewer.state.exposure,
                 region: None,
                 excluded: &[],
+                behaviour: &BehaviourEffects::default(),
             },
             prior: BoardEntry::prior(&params.popularity),
             now: NOW,

@@ -113,3 +113,20 @@ fn a_binge_of_an_author_pushes_the_author_down_and_says_so() {
     let (later, is_moved) = author_place(&mut viewer).expect("back again");
     assert!(later < 12 && !is_moved, "the label has ended: {later}");
 }
+
+#[test]
+fn a_label_may_hide_an_author_while_it_lives() {
+    let world = catalogue_of(60);
+    let params = parse(
+        json!({"patterns": [{"name": "enough", "label": "enough:{author}", "signals": ["dislike"],
+        "same": "author", "lifetime_ms": 60_000, "effect": {"hides": true, "target": "author"}}]}),
+    );
+    world.params.store(Arc::new(params.expect("valid")));
+    let mut viewer = Viewer::new();
+    let has_author = |viewer: &mut Viewer| rows(&viewer.feed(&world, 50)).iter().any(|row| [5, 10].contains(row));
+    assert!(has_author(&mut viewer));
+    viewer.act(&world, 0, Signal::Dislike);
+    assert!(!has_author(&mut viewer), "also what was in the pool already");
+    viewer.now = viewer.now.plus_ms(60_000);
+    assert!(has_author(&mut viewer), "the label has ended");
+}

@@ -47,6 +47,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
         exposure: &session.exposure,
         region: query.region,
         excluded: query.excluded,
+        behaviour: &behaviour,
     };
     let profile = world.profiles.current();
     let mut recall = RecallContext {

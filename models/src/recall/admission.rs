@@ -5,10 +5,10 @@
 
 use crate::catalogue::{CatalogueSnapshot, Entry};
 use crate::ids::{Row, Word};
-use crate::session::Exposure;
+use crate::session::{BehaviourEffects, Exposure};
 
 /// Number of [`Filter`]s.
-pub const FILTER_COUNT: usize = 5;
+pub const FILTER_COUNT: usize = 6;
 
 /// A filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,6 +24,8 @@ pub enum Filter {
     Seen = 3,
     /// The request leaves the item out, or the client holds it already.
     Excluded = 4,
+    /// A label of the viewer's behaviour hides the item's category or author.
+    Label = 5,
 }
 
 impl Filter {
@@ -34,6 +36,7 @@ impl Filter {
         Filter::Region,
         Filter::Seen,
         Filter::Excluded,
+        Filter::Label,
     ];
 
     /// The name in explanations and metrics.
@@ -45,6 +48,7 @@ impl Filter {
             Filter::Region => "region",
             Filter::Seen => "seen",
             Filter::Excluded => "excluded",
+            Filter::Label => "label",
         }
     }
 }
@@ -63,6 +67,8 @@ pub struct Admission<'a> {
     pub region: Option<Word>,
     /// Hashes of items to leave out, sorted.
     pub excluded: &'a [u64],
+    /// What the viewer's labels do.
+    pub behaviour: &'a BehaviourEffects,
 }
 
 impl<'a> Admission<'a> {
@@ -79,6 +85,9 @@ impl<'a> Admission<'a> {
             return Err(Filter::Region);
         }
         self.check_viewer(entry.hash)?;
+        if self.behaviour.hides_items() && self.behaviour.hides(entry) {
+            return Err(Filter::Label);
+        }
         Ok(entry)
     }
 

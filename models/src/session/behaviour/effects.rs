@@ -17,6 +17,10 @@ pub struct BehaviourEffects {
     categories: SmallVec<[(Word, f32); 4]>,
     /// What is taken from the score of an item of an author.
     authors: SmallVec<[(Word, f32); 4]>,
+    /// Categories whose items are not shown.
+    hidden_categories: SmallVec<[Word; 4]>,
+    /// Authors whose items are not shown.
+    hidden_authors: SmallVec<[Word; 4]>,
     /// No feed leads with one of these categories, as long as there is another; the most unwanted first.
     pub unwanted_leads: SmallVec<[Word; 4]>,
 }
@@ -44,6 +48,12 @@ impl BehaviourEffects {
                 PatternScope::Author if label.author != NO_WORD => effects.authors.push((label.author, effect.penalty)),
                 PatternScope::Author | PatternScope::None => {}
             }
+            match effect.target {
+                _ if !effect.hides => {}
+                PatternScope::Category => effects.hidden_categories.extend_from_slice(&label.categories),
+                PatternScope::Author if label.author != NO_WORD => effects.hidden_authors.push(label.author),
+                PatternScope::Author | PatternScope::None => {}
+            }
             if effect.changes_lead {
                 effects.unwanted_leads.extend_from_slice(&label.categories);
             }
@@ -55,6 +65,18 @@ impl BehaviourEffects {
     #[must_use]
     pub fn moves_scores(&self) -> bool {
         !self.categories.is_empty() || !self.authors.is_empty()
+    }
+
+    /// Whether items are hidden.
+    #[must_use]
+    pub fn hides_items(&self) -> bool {
+        !self.hidden_categories.is_empty() || !self.hidden_authors.is_empty()
+    }
+
+    /// Whether an item is not shown.
+    #[must_use]
+    pub fn hides(&self, entry: &Entry) -> bool {
+        self.hidden_categories.contains(&entry.leading_category()) || self.hidden_authors.contains(&entry.author)
     }
 
     /// What is added to the score of an item; at most 0 unless a pattern's penalty is negative.

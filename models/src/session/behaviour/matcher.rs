@@ -1,7 +1,5 @@
 //! Whether an event completes a pattern, over the events around it.
 
-use std::collections::VecDeque;
-
 use smallvec::SmallVec;
 
 use super::STEPS_MAX;
@@ -28,26 +26,19 @@ pub(super) struct Match {
 type Places = SmallVec<[usize; STEPS_MAX]>;
 
 /// The match that the step at `place` has a part in, if there is one.
-pub(super) fn match_at(
-    steps: &VecDeque<Step>,
-    place: usize,
-    pattern: &PatternParams,
-    words: &Vocabularies,
-) -> Option<Match> {
+pub(super) fn match_at(steps: &[Step], place: usize, pattern: &PatternParams, words: &Vocabularies) -> Option<Match> {
     let step = &steps[place];
-    if !is_in_scope(step, step, pattern) || !is_named(step, pattern, words) {
-        return None;
-    }
     if pattern.kind == PatternKind::Sequence {
         return sequence(steps, place, pattern, words);
     }
+    let (signals, broken_by) = (mask(&pattern.signals), mask(&pattern.broken_by));
+    if !has(signals, step) || !is_in_scope(step, step, pattern) {
+        return None;
+    }
     let takes = |other: &Step| {
-        has_signal(
-            other,
-            &pattern.signals,
-            pattern.watch_ratio_min,
-            pattern.watch_ratio_max,
-        ) && is_in_scope(other, step, pattern)
+        has(signals, other)
+            && is_in_scope(other, step, pattern)
+            && other.has_ratio(pattern.watch_ratio_min, pattern.watch_ratio_max)
             && is_named(other, pattern, words)
     };
     if !takes(step) {
@@ -57,8 +48,7 @@ pub(super) fn match_at(
     // A step outside of the scope breaks a row with its signal; a view that was too short does not.
     let breaks = |other: &Step| {
         pattern.kind == PatternKind::Run
-            && (pattern.broken_by.contains(&other.signal)
-                || (pattern.signals.contains(&other.signal) && !is_in_scope(other, step, pattern)))
+            && (has(broken_by, other) || (has(signals, other) && !is_in_scope(other, step, pattern)))
     };
     let gather = |others: &mut dyn Iterator<Item = usize>, places: &mut Places| {
         for other in others.take_while(|other| is_near(&steps[*other]) && !breaks(&steps[*other])) {
@@ -79,7 +69,7 @@ pub(super) fn match_at(
 }
 
 /// The last stretch within the time that holds the step at `place` and enough steps.
-fn dense(steps: &VecDeque<Step>, places: &Places, place: usize, pattern: &PatternParams) -> Option<Match> {
+fn dense(steps: &[Step], places: &Places, place: usize, pattern: &PatternParams) -> Option<Match> {
     let own = places.iter().position(|one| *one == place)?;
     for last in (own..places.len()).rev() {
         let end = steps[places[last]].at;
@@ -95,7 +85,7 @@ fn dense(steps: &VecDeque<Step>, places: &Places, place: usize, pattern: &Patter
     None
 }
 
-fn count(steps: &VecDeque<Step>, stretch: &[usize], distinct_items: bool) -> usize {
+fn count(steps: &[Step], stretch: &[usize], distinct_items: bool) -> usize {
     if !distinct_items {
         return stretch.len();
     }
@@ -108,16 +98,13 @@ fn count(steps: &VecDeque<Step>, stretch: &[usize], distinct_items: bool) -> usi
 
 /// From each possible end backwards by the latest step that fits: if any sequence ends there within the time, that one
 /// does.
-fn sequence(steps: &VecDeque<Step>, place: usize, pattern: &PatternParams, words: &Vocabularies) -> Option<Match> {
+fn sequence(steps: &[Step], place: usize, pattern: &PatternParams, words: &Vocabularies) -> Option<Match> {
     let step = &steps[place];
     let fits = |other: &Step, wanted: usize| {
         let condition = &pattern.steps[wanted];
-        has_signal(
-            other,
-            &condition.signals,
-            condition.watch_ratio_min,
-            condition.watch_ratio_max,
-        ) && is_in_scope(other, step, pattern)
+        condition.signals.contains(&other.signal)
+            && other.has_ratio(condition.watch_ratio_min, condition.watch_ratio_max)
+            && is_in_scope(other, step, pattern)
             && is_named(other, pattern, words)
     };
     if !(0..pattern.steps.len()).any(|wanted| fits(step, wanted)) {
@@ -150,7 +137,7 @@ fn sequence(steps: &VecDeque<Step>, place: usize, pattern: &PatternParams, words
     None
 }
 
-fn found(steps: &VecDeque<Step>, stretch: &[usize]) -> Match {
+fn found(steps: &[Step], stretch: &[usize]) -> Match {
     let mut counts: SmallVec<[(Word, usize); STEPS_MAX]> = SmallVec::new();
     // The latest first: of equally frequent ones they stay before the others.
     for place in stretch.iter().rev() {
@@ -174,8 +161,13 @@ fn found(steps: &VecDeque<Step>, stretch: &[usize]) -> Match {
     }
 }
 
-fn has_signal(step: &Step, signals: &[Signal], ratio_min: f32, ratio_max: f32) -> bool {
-    signals.contains(&step.signal) && step.has_ratio(ratio_min, ratio_max)
+/// Signals as bits.
+fn mask(signals: &[Signal]) -> u32 {
+    signals.iter().fold(0, |bits, signal| bits | 1 << *signal as u32)
+}
+
+fn has(mask: u32, step: &Step) -> bool {
+    mask >> step.signal as u32 & 1 == 1
 }
 
 /// Whether a step shares with another what the pattern asks for.

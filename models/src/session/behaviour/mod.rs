@@ -17,8 +17,6 @@ use label::LABELS_MAX;
 pub use label::Label;
 pub use step::BehaviourSnapshot;
 
-use std::collections::VecDeque;
-
 use self::matcher::match_at;
 use self::step::Step;
 use crate::catalogue::{Entry, Vocabularies};
@@ -29,12 +27,14 @@ use crate::time::TimestampMs;
 
 /// The most events that patterns look back on; of more the oldest go.
 const STEPS_MAX: usize = 64;
+/// How many more events find room at a time.
+const STEPS_GROWTH: usize = 8;
 
 /// What patterns know of one viewer.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Behaviour {
     /// The last events that a pattern may take, in the order of their own time.
-    steps: VecDeque<Step>,
+    steps: Vec<Step>,
     /// What was earned, in the order of earning.
     labels: Vec<Label>,
 }
@@ -86,8 +86,8 @@ impl Behaviour {
             .max()
             .unwrap_or(0);
         let is_over = |step: &Step| now.since(step.at) > within_ms + params.windows.lateness_ms;
-        if self.steps.back().is_none_or(is_over) {
-            self.steps = VecDeque::new();
+        if self.steps.last().is_none_or(is_over) {
+            self.steps = Vec::new();
         }
         self.steps.shrink_to_fit();
         self.labels.shrink_to_fit();
@@ -101,30 +101,28 @@ impl Behaviour {
 
     /// Puts a step in its place by time. `None` when it is too old for any pattern.
     fn insert(&mut self, step: Step, horizon_ms: i64) -> Option<usize> {
-        let newest = self.steps.back().map_or(step.at, |newest| newest.at.max(step.at));
-        while self
-            .steps
-            .front()
-            .is_some_and(|oldest| newest.since(oldest.at) > horizon_ms)
-        {
-            self.steps.pop_front();
+        let newest = self.steps.last().map_or(step.at, |newest| newest.at.max(step.at));
+        let is_old = |known: &Step| newest.since(known.at) > horizon_ms;
+        if self.steps.first().is_some_and(is_old) {
+            let old = self.steps.iter().take_while(|known| is_old(known)).count();
+            self.steps.drain(..old);
         }
-        if newest.since(step.at) > horizon_ms {
+        if is_old(&step) {
             return None;
         }
-        let place = self
-            .steps
-            .iter()
-            .rposition(|known| known.at <= step.at)
-            .map_or(0, |before| before + 1);
+        let place = self.steps.iter().rposition(|known| known.at <= step.at);
+        let place = place.map_or(0, |before| before + 1);
         if self.steps.len() < STEPS_MAX {
+            if self.steps.len() == self.steps.capacity() {
+                self.steps.reserve_exact(STEPS_GROWTH);
+            }
             self.steps.insert(place, step);
             return Some(place);
         }
         // The oldest makes room, unless that is the new one.
         let place = place.checked_sub(1)?;
-        self.steps.pop_front();
-        self.steps.insert(place, step);
+        self.steps.copy_within(1..=place, 0);
+        self.steps[place] = step;
         Some(place)
     }
 

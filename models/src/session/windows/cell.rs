@@ -16,7 +16,7 @@ impl Cell {
         Self(minute << 32 | u64::from(key) << 24 | (span as u64) << 20 | u64::from(signal & 0xF) << 16)
     }
 
-    /// Everything but the count.
+    /// Everything but the count; the time stands first.
     pub(super) fn place(self) -> u64 {
         self.0 >> 16
     }
@@ -47,9 +47,5 @@ impl Cell {
 
     pub(super) fn plus(self, count: u16) -> Self {
         Self(self.place() << 16 | u64::from(self.count().saturating_add(count)))
-    }
-
-    pub(super) fn with_key(self, key: u8) -> Self {
-        Self(self.0 & !(0xFF << 24) | u64::from(key) << 24)
     }
 }

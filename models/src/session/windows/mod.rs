@@ -16,6 +16,7 @@ pub use snapshot::WindowsSnapshot;
 pub use span::{WINDOW_COUNT, WindowSpan};
 
 use self::cell::Cell;
+use crate::catalogue::NO_WORD;
 use crate::event::{SIGNAL_COUNT, Signal};
 use crate::ids::Word;
 use crate::params::WindowParams;
@@ -31,9 +32,10 @@ const ALL: u8 = 0;
 /// Counts of one viewer's signals.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Windows {
-    /// The categories with cells of their own, with the newest minute each was heard of; key 1 is the first of them.
+    /// The categories with cells of their own, with the newest minute each was heard of; key 1 is the first of them. A
+    /// free place has no word.
     categories: Vec<(Word, i64)>,
-    /// In no order; those used last stand at the end, as far as it comes by itself.
+    /// In the order of [`Cell::place`]: by time first.
     cells: Vec<Cell>,
     /// The time of the newest event.
     newest: TimestampMs,
@@ -127,6 +129,9 @@ impl Windows {
     pub fn rest(&mut self, now: TimestampMs) {
         self.join(now.max(self.newest));
         self.cells.shrink_to_fit();
+        while self.categories.last().is_some_and(|(word, _)| *word == NO_WORD) {
+            self.categories.pop();
+        }
         self.categories.shrink_to_fit();
     }
 
@@ -150,14 +155,14 @@ impl Windows {
 
     fn put(&mut self, cell: Cell) {
         let place = cell.place();
-        match self.cells.iter().rposition(|known| known.place() == place) {
-            Some(known) => self.cells[known] = self.cells[known].plus(cell.count()),
-            None => {
+        match self.cells.binary_search_by_key(&place, |known| known.place()) {
+            Ok(known) => self.cells[known] = self.cells[known].plus(cell.count()),
+            Err(place) => {
                 if self.cells.len() == self.cells.capacity() {
                     // A quarter more at a time: most sessions end before they would fill a doubled vector.
                     self.cells.reserve_exact(self.cells.len() / 4 + 4);
                 }
-                self.cells.push(cell);
+                self.cells.insert(place, cell);
             }
         }
     }
@@ -185,9 +190,9 @@ impl Windows {
                 self.put(joined.plus(cell.count()));
             }
         }
-        for place in (0..self.categories.len()).rev() {
-            if self.categories[place].1 < first_of_hours {
-                self.drop_category(place);
+        for (category, heard_of) in &mut self.categories {
+            if *heard_of < first_of_hours {
+                *category = NO_WORD;
             }
         }
     }
@@ -202,28 +207,27 @@ impl Windows {
         if categories_max == 0 {
             return None;
         }
-        while self.categories.len() >= categories_max && self.drop_oldest_category() {}
-        self.categories.push((category, minute));
-        u8::try_from(self.categories.len()).ok()
+        while self.categories.iter().filter(|(word, _)| *word != NO_WORD).count() >= categories_max {
+            self.drop_oldest_category();
+        }
+        let free = self.categories.iter().position(|(word, _)| *word == NO_WORD);
+        let place = free.unwrap_or_else(|| {
+            self.categories.push((NO_WORD, minute));
+            self.categories.len() - 1
+        });
+        self.categories[place] = (category, minute);
+        u8::try_from(place + 1).ok()
     }
 
-    /// Drops the category that was heard of least lately; false when there is none.
+    /// Drops the category that was heard of least lately, with its cells; false when there is none.
     fn drop_oldest_category(&mut self) -> bool {
-        let oldest = (0..self.categories.len()).min_by_key(|place| self.categories[*place].1);
-        if let Some(place) = oldest {
-            self.drop_category(place);
-        }
-        oldest.is_some()
-    }
-
-    /// Drops a category with its cells; the last one takes its key.
-    fn drop_category(&mut self, place: usize) {
-        let key = |place: usize| u8::try_from(place + 1).unwrap_or(u8::MAX);
-        let (gone, last) = (key(place), key(self.categories.len() - 1));
+        let used = (0..self.categories.len()).filter(|place| self.categories[*place].0 != NO_WORD);
+        let Some(place) = used.min_by_key(|place| self.categories[*place].1) else {
+            return false;
+        };
+        self.categories[place].0 = NO_WORD;
+        let gone = u8::try_from(place + 1).unwrap_or(u8::MAX);
         self.cells.retain(|cell| cell.key() != gone);
-        for cell in self.cells.iter_mut().filter(|cell| cell.key() == last) {
-            *cell = cell.with_key(gone);
-        }
-        self.categories.swap_remove(place);
+        true
     }
 }

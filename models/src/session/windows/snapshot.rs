@@ -37,7 +37,10 @@ impl WindowsSnapshot {
     #[must_use]
     pub fn restore(self, words: &Vocabularies) -> Windows {
         // The keys are places: a category that has no number keeps its place.
-        let number = |name: &str| words.categories.intern(name).unwrap_or(NO_WORD);
+        let number = |name: &str| match name {
+            "" => NO_WORD,
+            name => words.categories.intern(name).unwrap_or(NO_WORD),
+        };
         let categories = self.categories.iter().map(|(name, minute)| (number(name), *minute));
         Windows {
             categories: categories.collect(),
