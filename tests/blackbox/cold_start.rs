@@ -169,7 +169,9 @@ async fn an_item_that_everybody_skips_is_given_up() {
             server.send(Method::POST, "/v1/events", &skip).await;
         }
         let exploration = server.get("/v1/items/dud").await["exploration"].clone();
-        (exploration["state"] != "pacing").then_some(exploration)
+        // On a slow machine the deadline may pass before.
+        let has_ended = exploration["state"] == "stopped" || exploration["state"] == "done";
+        has_ended.then_some(exploration)
     })
     .await;
     assert_eq!(exploration["state"], "stopped", "{exploration}");
