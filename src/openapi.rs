@@ -49,6 +49,7 @@ struct PublicApi;
         rest::paths::get_model, rest::paths::put_model, rest::paths::roll_back_model, rest::paths::get_learner,
         rest::paths::post_checkpoint, rest::paths::get_archive, rest::paths::roll_archive,
         rest::paths::get_models, rest::paths::keep_model, rest::paths::drop_model,
+        rest::paths::get_degradation,
         rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
     ),
     components(schemas(rest::ProblemDto, rest::ProblemItem)),

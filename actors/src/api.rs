@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use swipeline_models::degradation::{Level, Load, Reason};
 use swipeline_models::ids::{ItemId, UserId};
-use swipeline_models::params::Params;
+use swipeline_models::params::{DegradationParams, Params};
 use swipeline_models::wire::{FieldError, Rejection};
 
 /// How to start an engine.
@@ -239,6 +240,17 @@ pub struct ParamsEdit {
     pub expected: Option<u64>,
 }
 
+impl ParamsEdit {
+    /// A change by somebody, whatever version is in force.
+    #[must_use]
+    pub fn by(who: &str) -> Self {
+        Self {
+            by: who.to_owned(),
+            expected: None,
+        }
+    }
+}
+
 /// One key that a version of the params changed.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ParamsChange {
@@ -312,6 +324,49 @@ pub struct ChannelStatus {
     pub p50_us: Option<f64>,
     /// The 99th percentile of that time, in microseconds.
     pub p99_us: Option<f64>,
+}
+
+/// How busy one arbiter was at the last look.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct ArbiterReport {
+    /// By how many milliseconds it ran late.
+    pub lag_ms: f64,
+    /// How many messages waited for its sessions.
+    pub queue: u32,
+}
+
+/// A change of the level of degradation.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct TransitionReport {
+    /// When, in milliseconds since 1970-01-01 UTC.
+    pub at: i64,
+    /// From.
+    pub from: Level,
+    /// To.
+    pub to: Level,
+    /// Why.
+    pub reason: Reason,
+}
+
+/// How much is done for a feed, and why.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DegradationReport {
+    /// The level that holds.
+    pub level: Level,
+    /// Its number, 0 (everything) to 5 (feeds are refused).
+    pub number: u8,
+    /// Since when, in milliseconds since 1970-01-01 UTC.
+    pub since: i64,
+    /// Why the level was taken; `None` while it never changed.
+    pub reason: Option<Reason>,
+    /// What was measured at the last look.
+    pub load: Load,
+    /// The same by arbiter.
+    pub arbiters: Vec<ArbiterReport>,
+    /// The last changes, the newest first.
+    pub transitions: Vec<TransitionReport>,
+    /// The thresholds and times in force.
+    pub params: DegradationParams,
 }
 
 /// What a checkpoint wrote.

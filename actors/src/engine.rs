@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use actix::dev::SendError;
 use actix::{Addr, Arbiter};
 use swipeline_models::catalogue::Change;
+use swipeline_models::degradation::Level;
 use swipeline_models::event::Event;
 use swipeline_models::ids::{ItemId, UserId};
 use swipeline_models::index::IndexParams;
@@ -21,10 +22,12 @@ use tokio::task::JoinHandle;
 
 use crate::api::*;
 use crate::archive::ArchiveService;
+use crate::caches::Caches;
 use crate::clock;
 use crate::effects::Effects;
 use crate::items::ItemRouter;
 use crate::outbox::SocketOutbox;
+use crate::overload::{self, Overload};
 use crate::recovery::recover;
 use crate::served::ServedLog;
 use crate::service::{self, LearnerService, ParamsService};
@@ -37,7 +40,10 @@ mod channels;
 mod export;
 mod learner;
 mod lists;
+mod load;
 mod model;
+#[cfg(test)]
+mod overload_tests;
 #[cfg(test)]
 mod rest_tests;
 mod stats;
@@ -90,10 +96,14 @@ impl Engine {
             while !shared.is_draining() {
                 tokio::time::sleep(SWEEP_INTERVAL).await;
                 shared.sessions.sweep(shared.config.session_idle_ms);
-                shared.sessions.rest(shared.world.params.load().pool.age_ms_max);
+                let params = shared.world.params.load();
+                shared.sessions.rest(params.pool.age_ms_max);
+                shared.sessions.forget_old_profiles(params.caches.profile_ms);
             }
         };
         let mut tasks = self.tasks.lock();
+        overload::probe_arbiters(&self.shared, &self.shared.arbiters);
+        tasks.push(tokio::spawn(overload::run_ladder(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_trends(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_new_items(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_checkpoints(self.shared.clone())));
@@ -212,6 +222,7 @@ impl Engine {
     /// `Overloaded`, `JournalFailed` or `Unavailable`. Some users' events may have been taken then; with event ids a
     /// retry is harmless.
     pub async fn ingest(&self, events: Vec<Event>) -> Result<IngestReply, EngineError> {
+        let _call = self.shared.overload.enter_call();
         let mut by_user: std::collections::HashMap<UserId, Vec<(usize, Event)>> = std::collections::HashMap::new();
         for (index, event) in events.into_iter().enumerate() {
             by_user.entry(event.user.clone()).or_default().push((index, event));
@@ -243,6 +254,8 @@ impl Engine {
     /// # Errors
     /// `Overloaded`, `JournalFailed` or `Unavailable`.
     pub async fn feed(&self, request: FeedRequest) -> Result<FeedDto, EngineError> {
+        self.check_load()?;
+        let _call = self.shared.overload.enter_call();
         let user = request.user.clone();
         let asked = self.shared.sessions.ask(&self.shared, &user, || OneShot {
             request: request.clone(),
@@ -257,6 +270,8 @@ impl Engine {
     /// # Errors
     /// `Overloaded` or `Unavailable`.
     pub async fn rank(&self, query: RankQuery) -> Result<RankReply, EngineError> {
+        self.check_load()?;
+        let _call = self.shared.overload.enter_call();
         let user = query.user.clone();
         self.shared
             .sessions
@@ -440,8 +455,8 @@ impl SocketHandle {
     /// # Errors
     /// `Overloaded` when the session has too much in flight, `Unavailable` when the session is gone.
     pub fn send(&self, id: Option<MessageId>, message: ClientMessage, received_at: Instant) -> Result<(), EngineError> {
-        if self.activity.in_flight.fetch_add(1, Ordering::Relaxed) >= IN_FLIGHT_MAX {
-            self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+        if self.activity.enter() >= IN_FLIGHT_MAX {
+            self.activity.leave();
             return Err(EngineError::Overloaded { retry_after_ms: 100 });
         }
         let deliver = Deliver {
@@ -451,7 +466,7 @@ impl SocketHandle {
             received_at,
         };
         self.addr.try_send(deliver).map_err(|error| {
-            self.activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+            self.activity.leave();
             match error {
                 SendError::Full(_) => EngineError::Overloaded { retry_after_ms: 100 },
                 SendError::Closed(_) => EngineError::Unavailable("the session has ended".to_owned()),
@@ -504,6 +519,8 @@ fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<Sha
     let served = ServedLog::open(served_dir, percent, bytes_max, archive.slates())
         .map_err(|error| EngineError::DataDir(format!("the served log cannot be opened: {error}")))?;
     let shared = Arc::new(Shared {
+        overload: Overload::of(arbiters.len()),
+        caches: Caches::default(),
         config,
         world,
         storage,

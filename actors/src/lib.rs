@@ -5,11 +5,13 @@
 
 mod api;
 mod archive;
+mod caches;
 mod clock;
 mod effects;
 mod engine;
 mod items;
 mod outbox;
+mod overload;
 mod pipeline_metrics;
 mod records;
 mod recovery;
@@ -19,8 +21,9 @@ mod session;
 mod shared;
 
 pub use api::{
-    ChannelStatus, Checkpoint, EngineConfig, EngineError, FeedRequest, IngestReply, ModelDescription, ParamsChange,
-    ParamsDocument, ParamsEdit, PopularQuery, RankQuery, Readiness, Window,
+    ArbiterReport, ChannelStatus, Checkpoint, DegradationReport, EngineConfig, EngineError, FeedRequest, IngestReply,
+    ModelDescription, ParamsChange, ParamsDocument, ParamsEdit, PopularQuery, RankQuery, Readiness, TransitionReport,
+    Window,
 };
 pub use archive::{ArchiveStatus, TierStatus, TimeRange, archive_table};
 pub use engine::{Engine, SocketHandle};

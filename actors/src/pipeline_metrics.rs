@@ -67,6 +67,11 @@ impl PipelineMetrics {
 
     /// Counts what a run of the pipeline did.
     pub(crate) fn record(slate: &Slate, names: &MixerNames) {
+        Self::with(names, |handles| handles.count(slate, names));
+    }
+
+    /// Lends the thread's handles, labelled with the names in force.
+    fn with(names: &MixerNames, count: impl FnOnce(&PipelineMetrics)) {
         METRICS.with_borrow_mut(|handles| {
             if handles
                 .as_ref()
@@ -75,15 +80,32 @@ impl PipelineMetrics {
                 *handles = Some(PipelineMetrics::new(names));
             }
             if let Some(handles) = handles {
-                handles.count(slate, names);
+                count(handles);
             }
         });
     }
 
-    fn count(&self, slate: &Slate, names: &MixerNames) {
-        let report = &slate.report;
+    /// Counts a slate that was made without the pipeline.
+    pub(crate) fn record_short(slate: &Slate, names: &MixerNames) {
+        Self::with(names, |handles| {
+            handles.count_slate(slate);
+            for (counter, count) in handles.on_slate.iter().zip(slate.report.on_slate) {
+                counter.increment(u64::from(count));
+            }
+        });
+    }
+
+    fn count_slate(&self, slate: &Slate) {
         self.feeds.increment(1);
         self.items.increment(slate.items.len() as u64);
+        if let Some(degraded) = slate.degraded {
+            metrics::counter!("swipeline_degraded_total", "reason" => degraded.name()).increment(1);
+        }
+    }
+
+    fn count(&self, slate: &Slate, names: &MixerNames) {
+        let report = &slate.report;
+        self.count_slate(slate);
         for (histogram, ns) in self.stages.iter().zip(report.stage_ns) {
             histogram.record(ns as f64 / NS_PER_S);
         }
@@ -116,9 +138,6 @@ impl PipelineMetrics {
             if report.on_slate[place] > 0 {
                 self.on_slate[place].increment(u64::from(report.on_slate[place]));
             }
-        }
-        if let Some(degraded) = slate.degraded {
-            metrics::counter!("swipeline_degraded_total", "reason" => degraded.name()).increment(1);
         }
     }
 }

@@ -10,8 +10,10 @@ use swipeline_storage::{JournalError, Storage};
 
 use crate::api::{EngineConfig, EngineError};
 use crate::archive::ArchiveService;
+use crate::caches::Caches;
 use crate::effects::Effects;
 use crate::items::ItemRouter;
+use crate::overload::Overload;
 use crate::served::ServedLog;
 use crate::service::{LearnerService, ParamsService};
 use crate::session::Registry;
@@ -26,6 +28,8 @@ pub(crate) struct Shared {
     pub(crate) effects: Effects,
     pub(crate) params: ParamsService,
     pub(crate) learner: LearnerService,
+    pub(crate) overload: Overload,
+    pub(crate) caches: Caches,
     /// Off unless configured.
     pub(crate) served: ServedLog,
     /// Does nothing in memory.
@@ -42,8 +46,13 @@ pub(crate) struct Shared {
 impl Shared {
     /// The arbiter of a key.
     pub(crate) fn arbiter(&self, hash: u64) -> &ArbiterHandle {
+        &self.arbiters[self.arbiter_number(hash)]
+    }
+
+    /// The number of a key's arbiter.
+    pub(crate) fn arbiter_number(&self, hash: u64) -> usize {
         // One arbiter at least is made at start.
-        &self.arbiters[(hash % self.arbiters.len() as u64) as usize]
+        (hash % self.arbiters.len() as u64) as usize
     }
 
     /// Whether the engine is going down.

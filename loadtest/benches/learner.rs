@@ -369,14 +369,15 @@ impl Play {
     fn feed(&mut self, number: usize, now: TimestampMs) {
         let seat = &mut self.seats[number];
         let query = Query {
-            context: swipeline_models::pipeline::RequestContext::default(),
             n: FEED_ITEMS,
             now,
             seed: seat.state.user.hash64() ^ seat.state.signals(),
             region: None,
+            context: Default::default(),
             excluded: &[],
             params: &self.params,
             explain: false,
+            effort: Default::default(),
             clock: &|| 0,
         };
         let slate = run(&self.world, &seat.state, &mut seat.pool, &query, &mut self.scratch);

@@ -14,7 +14,7 @@ use rustix::time::{ClockId, clock_gettime};
 use swipe_world::{NOW, apply, viewer_of, world_of};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::Row;
-use swipeline_models::pipeline::{Query, Refill, STAGE_COUNT, Scratch, Slate, Stage, run};
+use swipeline_models::pipeline::{Effort, Query, Refill, STAGE_COUNT, Scratch, Slate, Stage, run};
 use swipeline_models::recall::{Channel, Pool};
 use swipeline_models::session::SessionState;
 use swipeline_models::world::World;
@@ -91,6 +91,7 @@ fn slate(world: &World, ready: &mut Ready, seed: u64, scratch: &mut Scratch, clo
         excluded: &[],
         params: &params,
         explain: false,
+        effort: Effort::Full,
         clock,
     };
     run(world, &ready.state, &mut ready.pool, &query, scratch)

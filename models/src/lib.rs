@@ -8,6 +8,7 @@ pub mod baselines;
 pub mod catalogue;
 pub mod collaborative;
 pub mod control;
+pub mod degradation;
 pub mod effect;
 pub mod enrichment;
 pub mod event;

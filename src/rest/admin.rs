@@ -43,6 +43,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
         Endpoint::get("/v1/admin/model", get_model).on(Method::PUT, put_model),
         Endpoint::post("/v1/admin/model/rollback", roll_back_model),
         Endpoint::get("/v1/admin/learner", get_learner),
+        Endpoint::get("/v1/admin/degradation", get_degradation),
         Endpoint::post("/v1/admin/checkpoint", post_checkpoint),
     ]
 }
@@ -199,6 +200,15 @@ pub(crate) async fn roll_back_model(request: HttpRequest, state: web::Data<AppSt
     responses((status = 200, description = "Its state", body = LearnerReport)))]
 pub(crate) async fn get_learner(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     reply(&request, &state.engine()?.learner().await?)
+}
+
+/// How much is done for a feed, and why
+///
+/// The level, what was measured, the thresholds, and the last changes of the level, the newest first.
+#[utoipa::path(get, path = "/v1/admin/degradation", tag = "admin",
+    responses((status = 200, description = "`{level, number, since, reason, load, arbiters, transitions, params}`", body = Object)))]
+pub(crate) async fn get_degradation(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
+    reply(&request, &state.engine()?.degradation())
 }
 
 /// Write a checkpoint now

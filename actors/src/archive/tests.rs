@@ -26,7 +26,10 @@ async fn start(dir: &Path) -> Engine {
     };
     let engine = Engine::start(config).await.expect("an engine");
     let patch = serde_json::json!({"archive": {"flush_ms": 20, "file_ms": 1_000}});
-    engine.patch_params(patch, by_test()).await.expect("patched");
+    engine
+        .patch_params(patch, ParamsEdit::by("test"))
+        .await
+        .expect("patched");
     engine
 }
 
@@ -59,13 +62,6 @@ async fn like(engine: &Engine, name: &str, id: &str, at: i64) {
         context: std::collections::BTreeMap::new(),
     };
     assert_eq!(engine.ingest(vec![event]).await.expect("taken").accepted, 1);
-}
-
-fn by_test() -> ParamsEdit {
-    ParamsEdit {
-        by: "test".to_owned(),
-        expected: None,
-    }
 }
 
 async fn feed(engine: &Engine, name: &str) -> usize {
@@ -176,7 +172,10 @@ fn served_slates_are_archived_with_what_they_were_ranked_by() {
         );
         // Nobody's slates any more.
         engine
-            .patch_params(serde_json::json!({"archive": {"slates_percent": 0}}), by_test())
+            .patch_params(
+                serde_json::json!({"archive": {"slates_percent": 0}}),
+                ParamsEdit::by("test"),
+            )
             .await
             .expect("patched");
         feed(&engine, "cat").await;
@@ -229,11 +228,17 @@ fn an_archive_that_is_off_takes_nothing_and_goes_on_where_it_stopped() {
         like(&engine, "ann", "e1", 100).await;
         engine.roll_archive().await.expect("rolled");
         let switch = |on: bool| serde_json::json!({"archive": {"enabled": on}});
-        engine.patch_params(switch(false), by_test()).await.expect("patched");
+        engine
+            .patch_params(switch(false), ParamsEdit::by("test"))
+            .await
+            .expect("patched");
         like(&engine, "ann", "e2", 200).await;
         assert!(engine.roll_archive().await.is_err(), "it is off");
         assert_eq!(events(&engine), ["e1", "e2"], "the journal still has it");
-        engine.patch_params(switch(true), by_test()).await.expect("patched");
+        engine
+            .patch_params(switch(true), ParamsEdit::by("test"))
+            .await
+            .expect("patched");
         engine.roll_archive().await.expect("rolled");
         assert_eq!(engine.archive_status().expect("an archive").events.cold_rows, 2);
         engine.shutdown().await.expect("shut down");
@@ -247,7 +252,10 @@ fn old_intervals_become_files_by_themselves() {
         let engine = start(dir.path()).await;
         put_items(&engine).await;
         let patch = serde_json::json!({"archive": {"file_ms": 100, "warm_ms": 0}});
-        engine.patch_params(patch, by_test()).await.expect("patched");
+        engine
+            .patch_params(patch, ParamsEdit::by("test"))
+            .await
+            .expect("patched");
         like(&engine, "ann", "e1", 100).await;
         eventually("a file is made", || {
             let status = engine.archive_status().expect("an archive");

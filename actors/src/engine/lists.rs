@@ -4,6 +4,7 @@ use swipeline_models::popularity::BoardEntry;
 use swipeline_models::wire::ExplorationDto;
 
 use super::*;
+use crate::caches::{PopularKey, PopularStamp, SimilarStamp};
 
 impl Engine {
     /// The tags that were inferred from an item's text, because its owner gave it few.
@@ -18,10 +19,26 @@ impl Engine {
     /// The items most like an item: by co-engagement first, by embedding behind. `None` for an unknown item.
     #[must_use]
     pub fn similar(&self, id: &str, n: usize) -> Option<ScoredItemsReply> {
-        let world = &self.shared.world;
+        let (world, caches) = (&self.shared.world, &self.shared.caches);
         let row = world.catalogue.row(id)?;
+        let catalogue_version = world.catalogue.load().version();
+        let stamp = SimilarStamp {
+            catalogue_version,
+            params_version: self.shared.params.current().version,
+            engaged_at: world.co_visits.last_engaged_at(row),
+        };
+        let kept_ms = world.params.load().caches.similar_ms;
+        let make = || self.similar_rows(row, n).into();
+        let scored = caches.similar.get_or_make((row, n), stamp, clock::now(), kept_ms, make);
+        Some(self.listed(scored.iter().copied()))
+    }
+
+    fn similar_rows(&self, row: u32, n: usize) -> Vec<(u32, f32)> {
+        let world = &self.shared.world;
         let snapshot = world.catalogue.load();
-        let query = snapshot.vector(row)?;
+        let Some(query) = snapshot.vector(row) else {
+            return Vec::new();
+        };
         let admitted = |other: u32| other != row && snapshot.entry(other).is_some_and(|entry| !entry.item.hidden);
         let mut nearest = Vec::new();
         let mut scratch = Default::default();
@@ -48,18 +65,18 @@ impl Engine {
         }
         scored.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         scored.truncate(n);
-        Some(self.listed(scored.into_iter()))
+        scored
     }
 
     /// What is popular in a window, a category, a region.
     #[must_use]
-    pub fn popular(&self, query: &PopularQuery) -> ScoredItemsReply {
+    pub fn popular(&self, query: &PopularQuery) -> Arc<ScoredItemsReply> {
         let world = &self.shared.world;
         let words = world.catalogue.words();
         let category = query.category.as_deref().map(|name| words.categories.get(name));
         let region = query.region.as_deref().map(|name| words.regions.get(name));
         if category == Some(None) || region == Some(None) {
-            return ScoredItemsReply::default();
+            return Arc::default();
         }
         let window = match query.window {
             Window::FiveMinutes => PopularWindow::FiveMinutes,
@@ -69,23 +86,36 @@ impl Engine {
         };
         let lists = world.trending.load();
         let snapshot = world.catalogue.load();
-        let region = region.flatten();
+        let key = PopularKey {
+            window,
+            category: category.flatten(),
+            region: region.flatten(),
+            n: query.n,
+        };
+        let stamp = PopularStamp {
+            catalogue_version: snapshot.version(),
+            made_at: lists.made_at(),
+            address: Arc::as_ptr(&lists) as usize,
+        };
         let shown = |row: u32| {
             let entry = snapshot.entry(row);
-            entry.is_some_and(|entry| !entry.hidden && (region.is_none() || entry.is_in_region(region)))
+            entry.is_some_and(|entry| !entry.hidden && (key.region.is_none() || entry.is_in_region(key.region)))
         };
-        let top = lists
-            .top(window, region, category.flatten())
-            .iter()
-            .filter(|candidate| shown(candidate.row));
-        let mut reply = self.listed(top.take(query.n).map(|candidate| (candidate.row, candidate.score)));
-        if lists.viral_count() > 0 {
-            for item in &mut reply.items {
-                let row = world.catalogue.row(&item.item_id);
-                item.viral = row.is_some_and(|row| lists.is_viral(row));
+        let make = || {
+            let top = lists.top(window, key.region, key.category).iter();
+            let top = top.filter(|candidate| shown(candidate.row)).take(query.n);
+            let mut reply = self.listed(top.map(|candidate| (candidate.row, candidate.score)));
+            if lists.viral_count() > 0 {
+                for item in &mut reply.items {
+                    let row = world.catalogue.row(&item.item_id);
+                    item.viral = row.is_some_and(|row| lists.is_viral(row));
+                }
             }
-        }
-        reply
+            Arc::new(reply)
+        };
+        let kept_ms = world.params.load().caches.popular_ms;
+        let caches = &self.shared.caches;
+        caches.popular.get_or_make(key, stamp, clock::now(), kept_ms, make)
     }
 
     /// The newest items, of a category, that may be shown in a region.
@@ -133,7 +163,8 @@ impl Engine {
     fn listed(&self, rows: impl Iterator<Item = (u32, f32)>) -> ScoredItemsReply {
         let snapshot = self.shared.world.catalogue.load();
         let item = |(row, score): (u32, f32)| {
-            let entry = snapshot.entry(row)?;
+            // A list that was kept may name what was hidden since.
+            let entry = snapshot.entry(row).filter(|entry| !entry.item.hidden)?;
             let item_id = entry.item.id.as_str().to_owned();
             Some(ScoredItemDto {
                 item_id,

@@ -34,7 +34,11 @@ impl Engine {
     ///
     /// # Errors
     /// `Overloaded` or `Unavailable`.
-    pub async fn profile(&self, user: &UserId) -> Result<Option<UserProfileDto>, EngineError> {
+    pub async fn profile(&self, user: &UserId) -> Result<Option<Arc<UserProfileDto>>, EngineError> {
+        if let Some(kept) = self.shared.sessions.kept_profile(&self.shared, user) {
+            return Ok(Some(kept));
+        }
+        let _call = self.shared.overload.enter_call();
         let ask = || GetProfile {
             features: false,
             item: None,
@@ -50,7 +54,8 @@ impl Engine {
         &self,
         user: &UserId,
         item: Option<&ItemId>,
-    ) -> Result<Option<UserProfileDto>, EngineError> {
+    ) -> Result<Option<Arc<UserProfileDto>>, EngineError> {
+        let _call = self.shared.overload.enter_call();
         let ask = || GetProfile {
             features: true,
             item: item.cloned(),

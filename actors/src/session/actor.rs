@@ -7,12 +7,13 @@ use std::sync::atomic::Ordering;
 use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
 use swipeline_models::ids::UserId;
 use swipeline_models::learner::PendingOutcomes;
-use swipeline_models::pipeline::Scratch;
+use swipeline_models::pipeline::{PrivateQueue, Scratch};
 use swipeline_models::recall::Pool;
 use swipeline_models::session::{RateBudget, SessionState, features_of, profile_of};
 use swipeline_models::wire::{UserDto, UserProfileDto};
 
 use super::messages::*;
+use super::overloaded::KeptProfile;
 use super::registry::Activity;
 use super::sockets::Sockets;
 use super::store::{session_row, stored_session};
@@ -41,6 +42,8 @@ pub(crate) struct SessionActor {
     pub(super) pending: PendingOutcomes,
     /// The variants under whose params the pool was filled.
     pub(super) pool_tag: Tag,
+    /// What the last ranking left.
+    pub(super) queue: PrivateQueue,
     pub(super) sockets: Sockets,
     pub(super) settings: SessionSettings,
     pub(super) variant_cache: VariantCache,
@@ -78,6 +81,7 @@ impl SessionActor {
             pool: Pool::default(),
             pending: PendingOutcomes::default(),
             pool_tag: 0,
+            queue: PrivateQueue::default(),
             sockets: Sockets::default(),
             settings: SessionSettings::default(),
             variant_cache: VariantCache::default(),
@@ -102,6 +106,7 @@ impl SessionActor {
     pub(super) fn mark_dirty(&mut self, sequence: u64) {
         self.state.journal_sequence = self.state.journal_sequence.max(sequence);
         self.activity.is_dirty.store(true, Ordering::Release);
+        self.activity.changes.fetch_add(1, Ordering::Release);
     }
 
     fn write_down(&self) -> bool {
@@ -137,7 +142,7 @@ impl Drop for SessionActor {
 }
 
 impl Handler<GetProfile> for SessionActor {
-    type Result = Option<UserProfileDto>;
+    type Result = Option<Arc<UserProfileDto>>;
 
     fn handle(&mut self, ask: GetProfile, _context: &mut Self::Context) -> Self::Result {
         if !self.state.is_known() {
@@ -152,6 +157,15 @@ impl Handler<GetProfile> for SessionActor {
             let entry = row.and_then(|row| catalogue.entry(row));
             let entry = entry.map(|entry| &**entry);
             profile.features = Some(features_of(&self.state, entry, &self.params(), words, now));
+        }
+        let profile = Arc::new(profile);
+        if !ask.features {
+            *self.activity.profile.lock() = Some(KeptProfile {
+                changes: self.activity.changes.load(Ordering::Acquire),
+                catalogue_version: catalogue.version(),
+                made_at: now,
+                profile: profile.clone(),
+            });
         }
         Some(profile)
     }
@@ -169,6 +183,7 @@ impl Handler<Describe> for SessionActor {
         self.state.describe(user, self.shared.world.catalogue.words());
         self.pool.clear();
         self.pool.state = Default::default();
+        self.queue.clear();
         self.mark_dirty(sequence.0);
         Ok(sequence.0)
     }
@@ -186,6 +201,8 @@ impl Handler<Forget> for SessionActor {
             self.shared.world.similar_users.remove(key);
         }
         self.sockets.close_all(&CloseReason::UserDeleted);
+        // A socket that is being closed may hold on to what the registry knew for a moment more.
+        *self.activity.profile.lock() = None;
         self.state = SessionState::new(self.state.user.clone());
         self.pending = PendingOutcomes::default();
         self.activity.is_dirty.store(false, Ordering::Release);
@@ -220,6 +237,7 @@ impl Handler<Rest> for SessionActor {
         if clock::now().since(self.state.active_at) > pool_age_ms {
             self.pool = Pool::default();
             self.finish_outcomes();
+            self.queue = PrivateQueue::default();
         } else {
             self.activity.holds_pool.store(true, Ordering::Relaxed);
         }

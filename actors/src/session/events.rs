@@ -45,9 +45,7 @@ impl Handler<Deliver> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, deliver: Deliver, _context: &mut Context<Self>) {
-        self.activity
-            .in_flight
-            .fetch_sub(1, std::sync::atomic::Ordering::Relaxed);
+        self.activity.leave();
         self.touch();
         let Deliver {
             socket,
@@ -68,7 +66,11 @@ impl Handler<Deliver> for SessionActor {
         match message {
             ClientMessage::Events(events) => self.take_events(socket, id, events, received_at),
             ClientMessage::Seen { seq, upto } => self.take_seen(socket, id, seq, upto),
-            ClientMessage::Feed(ask) => self.take_ask(id, &ask),
+            ClientMessage::Feed(ask) => {
+                if !self.refuses_ask(socket, id.clone()) {
+                    self.take_ask(id, &ask);
+                }
+            }
             ClientMessage::Hello(hello) => self.take_hello(socket, id, &hello),
             ClientMessage::Ping => {
                 if let Some(outbox) = self.sockets.get(socket) {

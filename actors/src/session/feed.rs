@@ -12,7 +12,7 @@ use swipeline_models::effect::position_bucket;
 use swipeline_models::experiment::WishError;
 use swipeline_models::ids::{ItemId, Word};
 use swipeline_models::params::Params;
-use swipeline_models::pipeline::{Query, RequestContext, Slate, SlateItem, rank_items, run};
+use swipeline_models::pipeline::{Effort, Query, RequestContext, Slate, SlateItem, rank_items, run};
 use swipeline_models::rank::Objective;
 use swipeline_models::recall::{Channel, Filter};
 use swipeline_models::session::ServedItem;
@@ -25,6 +25,7 @@ use swipeline_models::world::World;
 use super::actor::SessionActor;
 use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, RankItems, SocketId};
 use super::outcomes::rows_served;
+use super::overloaded::keep_ranking;
 use super::served::slots_to_log;
 use super::situation::Situation;
 use super::variant::ServedVariant;
@@ -58,6 +59,11 @@ impl PushWish {
             exclude: Vec::new(),
             received_at,
         }
+    }
+
+    /// The same for no event.
+    pub(super) fn because(kind: &'static str) -> Self {
+        Self::replace(plain_cause(kind), None)
     }
 
     /// Behind everything that the client holds.
@@ -119,7 +125,7 @@ impl Handler<ModelChanged> for SessionActor {
 
     fn handle(&mut self, _changed: ModelChanged, _context: &mut Context<Self>) {
         if !self.sockets.is_empty() {
-            self.push(PushWish::replace(plain_cause("model"), None));
+            self.push(PushWish::because("model"));
         }
     }
 }
@@ -153,7 +159,15 @@ impl Handler<OneShot> for SessionActor {
             Some(wish) => self.wished_variant(wish).map_err(|error| variant_error(&error))?,
             None => self.variant(),
         };
-        let (slate, snapshot, slots) = self.make_slate(&variant, request.n, situation, &excluded, request.explain);
+        // A client that reports itself what was seen asks to be ranked for, and so does one that wishes a variant.
+        let next = if request.explicit_impressions || request.variant.is_some() {
+            None
+        } else {
+            let params = &variant.viewer.params;
+            self.next_of_ranking(&self.query(params, request.n, situation, &excluded, request.explain))
+        };
+        let (slate, snapshot, slots) =
+            next.unwrap_or_else(|| self.make_slate(&variant, request.n, situation, &excluded, request.explain));
         let served = served_items(&slate, &snapshot, &variant);
         self.state.served.note_one_shot(&served);
         let mut sequence = 0;
@@ -257,7 +271,8 @@ impl SessionActor {
                 },
             });
         }
-        self.push(PushWish::replace(plain_cause("hello"), None));
+        self.refuses_ask(socket, None);
+        self.push(PushWish::because("hello"));
     }
 
     /// Answers a client that asks for more.
@@ -285,7 +300,7 @@ impl SessionActor {
 
     /// Makes a feed and pushes it to all sockets.
     pub(super) fn push(&mut self, wish: PushWish) {
-        if self.sockets.is_empty() {
+        if self.sockets.is_empty() || self.sheds_push() {
             return;
         }
         let started = clock::monotonic_ns();
@@ -356,9 +371,14 @@ impl SessionActor {
         // Candidates that were recalled under a variant are none of another's.
         if self.pool_tag != variant.tag {
             self.pool = Default::default();
+            self.queue = Default::default();
             self.pool_tag = variant.tag;
         }
         let query = self.query(&variant.viewer.params, n, situation, excluded, explain);
+        if let Some(made) = self.slate_of_level(&query) {
+            return made;
+        }
+        let stamp = self.stamp(&query);
         let world = &self.shared.world;
         self.activity
             .holds_pool
@@ -375,6 +395,7 @@ impl SessionActor {
                 query.now,
                 scratch,
             );
+            keep_ranking(&mut self.queue, &slate, &snapshot, &query, stamp, scratch);
             ((slate, snapshot, slots), rows)
         });
         let (made, rows) = made;
@@ -411,6 +432,7 @@ impl SessionActor {
             excluded,
             params,
             explain,
+            effort: Effort::at(self.level()),
             clock: &clock::monotonic_ns,
         }
     }

@@ -74,7 +74,7 @@ pub(crate) struct RankItems {
 
 /// The learned profile; `None` when nothing is known.
 #[derive(Message)]
-#[rtype(result = "Option<UserProfileDto>")]
+#[rtype(result = "Option<Arc<UserProfileDto>>")]
 pub(crate) struct GetProfile {
     /// Whether the features are wanted.
     pub(crate) features: bool,
@@ -116,6 +116,11 @@ pub(crate) struct Rest {
 #[derive(Message)]
 #[rtype(result = "()")]
 pub(crate) struct ModelChanged;
+
+/// There is time again for the feed that the session was refused.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct MakeUp;
 
 /// The engine is going down: tell the sockets.
 #[derive(Message)]

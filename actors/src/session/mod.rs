@@ -6,6 +6,7 @@ mod events;
 mod feed;
 mod messages;
 mod outcomes;
+mod overloaded;
 mod registry;
 mod replay;
 mod served;

@@ -8,7 +8,7 @@ use swipeline_models::event::Event;
 use swipeline_models::ids::Row;
 use swipeline_models::learner::{ServedRow, ViewerKeys};
 use swipeline_models::params::Params;
-use swipeline_models::pipeline::{Scratch, Slate};
+use swipeline_models::pipeline::{Degraded, Scratch, Slate};
 use swipeline_models::session::SessionState;
 use swipeline_models::time::TimestampMs;
 
@@ -23,7 +23,8 @@ pub(super) fn rows_served(
     now: TimestampMs,
     scratch: &Scratch,
 ) -> Vec<ServedRow> {
-    if !params.learner.enabled {
+    // The mistakes of the linear scorer are not the model's.
+    if !params.learner.enabled || slate.degraded == Some(Degraded::LinearRanker) {
         return Vec::new();
     }
     let viewer = ViewerKeys::of(state, now);

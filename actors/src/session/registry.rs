@@ -4,18 +4,23 @@
 //! active sessions.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicI64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use actix::dev::ToEnvelope;
 use actix::{Actor, Addr, Handler, MailboxError, Message};
 use dashmap::{DashMap, DashSet};
+use parking_lot::Mutex;
 use rustc_hash::FxBuildHasher;
 use swipeline_models::ids::UserId;
+use swipeline_models::wire::UserProfileDto;
 
 use super::actor::SessionActor;
-use super::messages::{Passivate, Rest, Snapshot};
+use super::messages::{MakeUp, Passivate, Rest, Snapshot};
+use super::overloaded::KeptProfile;
 use crate::api::EngineError;
+use crate::caches::count_hit;
 use crate::clock;
+use crate::overload::ArbiterLoad;
 use crate::shared::SharedRef;
 
 /// How many sessions are asked for their snapshots at a time.
@@ -40,6 +45,42 @@ pub(crate) struct Activity {
     pub(crate) holds_pool: AtomicBool,
     /// How many messages are on their way to it.
     pub(crate) in_flight: AtomicUsize,
+    /// How often what is known of the viewer has changed.
+    pub(crate) changes: AtomicU64,
+    /// The profile that was made last.
+    pub(crate) profile: Mutex<Option<KeptProfile>>,
+    /// Whether it was refused a feed for its sockets that it is still owed.
+    pub(crate) is_owed_feed: AtomicBool,
+    /// The load of its arbiter.
+    load: Arc<ArbiterLoad>,
+}
+
+impl Activity {
+    /// A session on an arbiter.
+    fn on(load: Arc<ArbiterLoad>) -> Self {
+        let mut activity = Self::default();
+        activity.load = load;
+        activity
+    }
+
+    /// A message is on its way to the session. Returns how many were before.
+    pub(crate) fn enter(&self) -> usize {
+        self.load.enter();
+        self.in_flight.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// A message was handled, or will not be.
+    pub(crate) fn leave(&self) {
+        self.load.leave();
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Activity {
+    /// What was on its way to a session that ended will not be handled.
+    fn drop(&mut self) {
+        self.load.leave_all(self.in_flight.load(Ordering::Relaxed));
+    }
 }
 
 /// The active sessions.
@@ -105,9 +146,9 @@ impl Registry {
     {
         for _ in 0..2 {
             let (addr, activity) = self.get(shared, user)?;
-            activity.in_flight.fetch_add(1, Ordering::Relaxed);
+            let on_its_way = OnItsWay::to(&activity);
             let answer = addr.send(message()).await;
-            activity.in_flight.fetch_sub(1, Ordering::Relaxed);
+            drop(on_its_way);
             match answer {
                 Ok(answer) => return Ok(answer),
                 Err(MailboxError::Closed | MailboxError::Timeout) => self.remove(user, &addr),
@@ -167,6 +208,50 @@ impl Registry {
         }
     }
 
+    /// The profile that the user's session made last, when nothing has changed since and it is young.
+    pub(crate) fn kept_profile(&self, shared: &SharedRef, user: &UserId) -> Option<Arc<UserProfileDto>> {
+        let kept_ms = shared.world.params.load().caches.profile_ms;
+        if kept_ms == 0 {
+            return None;
+        }
+        let version = shared.world.catalogue.load().version();
+        let kept = self.active.get(user).and_then(|session| {
+            let changes = session.activity.changes.load(Ordering::Acquire);
+            let kept = session.activity.profile.lock();
+            let good = kept.as_ref().filter(|kept| kept.holds(changes, version, kept_ms));
+            good.map(|kept| kept.profile.clone())
+        });
+        count_hit("profile", kept.is_some());
+        kept
+    }
+
+    /// Lets go of profiles that are too old to be used.
+    pub(crate) fn forget_old_profiles(&self, kept_ms: i64) {
+        let before = clock::now().plus_ms(-kept_ms);
+        for session in &self.active {
+            let mut kept = session.activity.profile.lock();
+            if kept.as_ref().is_some_and(|kept| kept.made_at < before) {
+                *kept = None;
+            }
+        }
+    }
+
+    /// Tells up to `count` sessions that were refused a feed to make one. Returns how many were told.
+    pub(crate) fn make_up(&self, count: usize) -> usize {
+        let mut told = 0;
+        for session in &self.active {
+            if told >= count {
+                break;
+            }
+            if session.activity.is_owed_feed.swap(false, Ordering::Relaxed) {
+                told += 1;
+                // A session with a full mailbox is about to make feeds anyway.
+                let _ = session.addr.try_send(MakeUp);
+            }
+        }
+        told
+    }
+
     /// Lets all sessions that have changed write themselves down. Returns how many did, or `None` when one could not.
     pub(crate) async fn write_all(&self) -> Option<u64> {
         let dirty: Vec<Addr<SessionActor>> = self
@@ -190,6 +275,24 @@ impl Registry {
     }
 }
 
+/// Counts a message until it is answered, also when whoever asked does not wait any longer.
+struct OnItsWay<'a> {
+    activity: &'a Activity,
+}
+
+impl<'a> OnItsWay<'a> {
+    fn to(activity: &'a Activity) -> Self {
+        activity.enter();
+        Self { activity }
+    }
+}
+
+impl Drop for OnItsWay<'_> {
+    fn drop(&mut self) {
+        self.activity.leave();
+    }
+}
+
 /// See [`Registry::forget`].
 pub(crate) struct ForgetGuard<'a> {
     registry: &'a Registry,
@@ -203,7 +306,8 @@ impl Drop for ForgetGuard<'_> {
 }
 
 fn start(shared: &SharedRef, user: &UserId) -> ActiveSession {
-    let activity = Arc::new(Activity::default());
+    let load = shared.overload.arbiter(shared.arbiter_number(user.hash64()));
+    let activity = Arc::new(Activity::on(load));
     activity.at.store(clock::now().0, Ordering::Relaxed);
     let (inside, inside_user, inside_activity) = (shared.clone(), user.clone(), activity.clone());
     let addr = SessionActor::start_in_arbiter(shared.arbiter(user.hash64()), move |_| {

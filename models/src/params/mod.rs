@@ -5,10 +5,12 @@
 mod archive;
 mod boosts;
 mod breakers;
+mod caches;
 mod channels;
 mod check;
 mod cold_start;
 mod collaborative;
+mod degradation;
 mod drift;
 mod enrichment;
 mod experiments;
@@ -32,10 +34,12 @@ mod windows;
 pub use archive::ArchiveParams;
 pub use boosts::{BOOSTS_MAX, BoostRule, BoostTarget};
 pub use breakers::BreakerParams;
+pub use caches::CacheParams;
 pub use channels::ChannelParams;
 pub use check::{merge_patch, parse};
 pub use cold_start::ColdStartParams;
 pub use collaborative::CollaborativeParams;
+pub use degradation::{DegradationParams, StepThresholds};
 pub use drift::DriftParams;
 pub use enrichment::EnrichmentParams;
 pub use experiments::{ExperimentParams, VariantParams, layer_parts, with_patches};
@@ -106,6 +110,10 @@ pub struct Params {
     pub windows: WindowParams,
     /// The online learner that corrects the ranking model.
     pub learner: LearnerParams,
+    /// At which load less is done for a feed.
+    pub degradation: DegradationParams,
+    /// What is kept for a short time instead of being made again.
+    pub caches: CacheParams,
     /// What is derived from the sections above on first use; no part of the document.
     #[serde(skip)]
     pub compiled: CompiledControl,
@@ -136,6 +144,8 @@ impl Default for Params {
             patterns: patterns::patterns_default(),
             windows: WindowParams::default(),
             learner: LearnerParams::default(),
+            degradation: DegradationParams::default(),
+            caches: CacheParams::default(),
             compiled: CompiledControl::default(),
             experiments: Vec::new(),
         }
@@ -168,6 +178,8 @@ impl Params {
         learner::validate(&self.learner, &mut checks);
         rank::validate(&self.rank, &mut checks);
         experiments::validate(&self.experiments, &mut checks);
+        degradation::validate(&self.degradation, &mut checks);
+        caches::validate(&self.caches, &mut checks);
         checks.into_errors()
     }
 

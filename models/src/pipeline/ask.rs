@@ -139,6 +139,7 @@ mod tests {
             excluded: &[],
             params: &params,
             explain: false,
+            effort: Default::default(),
             clock: &|| 0,
         };
         let mut context = RecallContext {

@@ -11,6 +11,8 @@ mod behaviour_tests;
 mod control_tests;
 #[cfg(test)]
 mod drift_tests;
+#[cfg(test)]
+mod effort_tests;
 mod explain;
 #[cfg(test)]
 mod exposure_tests;
@@ -18,8 +20,10 @@ mod first_slots;
 #[cfg(test)]
 mod first_slots_tests;
 mod prerank;
+mod private_queue;
 mod query;
 mod refill;
+mod region_hot;
 mod run;
 mod score;
 mod scratch;
@@ -31,7 +35,9 @@ pub(crate) mod testing;
 mod tests;
 
 pub use explain::explain_item;
-pub use query::{Clock, Query, RequestContext};
+pub use private_queue::{PrivateQueue, QueueStamp};
+pub use query::{Clock, Effort, Query, RequestContext};
+pub use region_hot::add_region_hot;
 pub use run::{rank_items, run};
 pub use scratch::Scratch;
 pub use slate::{ChannelReport, Degraded, Refill, Report, STAGE_COUNT, Slate, SlateItem, Stage, Trouble};

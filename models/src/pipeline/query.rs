@@ -1,5 +1,6 @@
 //! What one request asks of the pipeline.
 
+use crate::degradation::Level;
 use crate::ids::Word;
 use crate::params::Params;
 use crate::time::TimestampMs;
@@ -14,6 +15,30 @@ pub struct RequestContext<'a> {
     pub device: Option<&'a str>,
     /// By which kind of network, such as `wifi`.
     pub network: Option<&'a str>,
+}
+
+/// How much of the pipeline runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Effort {
+    /// All of it.
+    #[default]
+    Full,
+    /// Fewer candidates are recalled and ranked.
+    SmallerSet,
+    /// Those are ranked by the linear scorer.
+    LinearRanker,
+}
+
+impl Effort {
+    /// How much of the pipeline runs when it runs at all at a level of degradation.
+    #[must_use]
+    pub const fn at(level: Level) -> Self {
+        match level {
+            Level::Full => Effort::Full,
+            Level::SmallerSet => Effort::SmallerSet,
+            Level::LinearRanker | Level::PrivateQueue | Level::RegionHot | Level::Refused => Effort::LinearRanker,
+        }
+    }
 }
 
 /// One request.
@@ -34,6 +59,23 @@ pub struct Query<'a> {
     pub params: &'a Params,
     /// Whether the slate is to be explained; the channels are then asked anew.
     pub explain: bool,
+    /// How much of the pipeline runs.
+    pub effort: Effort,
     /// Measures the stages.
     pub clock: Clock<'a>,
+}
+
+impl Query<'_> {
+    /// What is left of a number of candidates at this effort; never fewer than two slates.
+    pub(super) fn reduced(&self, count: usize) -> usize {
+        self.reduced_quota(count).max(2 * self.n).min(count)
+    }
+
+    /// What is left of a channel's quota at this effort; never nothing.
+    pub(super) fn reduced_quota(&self, quota: usize) -> usize {
+        if self.effort == Effort::Full {
+            return quota;
+        }
+        ((quota as f32 * self.params.degradation.candidate_share) as usize).max(1)
+    }
 }

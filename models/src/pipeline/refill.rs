@@ -4,9 +4,9 @@
 //! the pool runs low or is old, or the request is special; the live channels (co-engagement, like sessions, words) are
 //! asked after every further positive action, because they are cheap at any size and hold the newest evidence.
 
-use super::Query;
 use super::slate::{Refill, Report, Trouble};
 use super::taste::cosine;
+use super::{Effort, Query};
 use crate::control::Mixer;
 use crate::features::schema::CHANNEL_SCORE_MAX;
 use crate::ids::Row;
@@ -69,6 +69,8 @@ impl Refilling<'_, '_> {
         let low = ((params.low_factor * self.query.n as f32) as usize).min(self.size_max() / 2);
         let is_low = usable < low.max(self.query.n);
         let is_changed = state.control_key != self.control_key() || self.is_missed_channel_back();
+        // Filled while the server was overloaded: better now than when it is old.
+        let is_changed = is_changed || (state.is_reduced && self.query.effort == Effort::Full);
         if self.query.explain || is_old || is_elsewhere || is_low || is_changed || self.has_turned() {
             return Refill::Full;
         }
@@ -97,7 +99,8 @@ impl Refilling<'_, '_> {
 
     /// How many candidates a pool holds, beside what this request leaves out.
     fn size_max(&self) -> usize {
-        (self.context.params.pool.size_max as usize).max(3 * self.query.n)
+        self.query
+            .reduced((self.context.params.pool.size_max as usize).max(3 * self.query.n))
     }
 
     /// Moves when an operator changes a channel, and when a rule that names candidates begins or ends.
@@ -156,6 +159,7 @@ impl Refilling<'_, '_> {
         }
         self.pool.state.filled_at = Some(self.context.now);
         self.pool.state.control_key = self.control_key();
+        self.pool.state.is_reduced = self.query.effort != Effort::Full;
         self.pool.state.region = self.context.admission.region;
         self.pool.state.catalogue_version = self.context.admission.snapshot.version();
         self.pool.state.taste.clear();
@@ -208,7 +212,7 @@ impl Refilling<'_, '_> {
     fn quota_of(&self, channel: Channel) -> usize {
         let settings = self.context.control.settings(channel);
         if settings.enabled && settings.quota > 0 && !self.is_idle(channel) {
-            settings.quota.max(self.query.n / 2)
+            self.query.reduced_quota(settings.quota.max(self.query.n / 2))
         } else {
             0
         }

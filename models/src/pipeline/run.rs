@@ -12,9 +12,10 @@ use super::refill::Refilling;
 use super::score::score;
 use super::scratch::{Candidates, Scratch};
 use super::slate::{Degraded, Report, Slate, SlateItem, Stage};
-use super::{Query, explain_item};
+use super::{Effort, Query, explain_item};
 use crate::catalogue::CatalogueSnapshot;
 use crate::features::FeatureContext;
+use crate::features::schema::FEATURE_COUNT;
 use crate::ids::Row;
 use crate::params::Params;
 use crate::popularity::{BoardEntry, ScoredRow};
@@ -100,7 +101,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     let (given, mut parts) = promises.keep(start, personal, &mut random, &mut draws, &mut scratch.candidates);
     report.stage_ns[Stage::PreRank as usize] = watch.lap();
 
-    extract_features(world, session, &snapshot, params, &prior, query, scratch);
+    extract_features(world, session, &snapshot, &prior, query, 0, scratch);
     report.stage_ns[Stage::Features as usize] = watch.lap();
 
     let scored = score(world, session, &snapshot, query, scratch);
@@ -124,7 +125,8 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     report.stage_ns[Stage::Rerank as usize] = watch.lap();
     let degraded = match scored {
         _ if items.len() < query.n => Some(Degraded::Exhausted),
-        Ok(ScoredBy::Fallback(_)) | Err(_) => Some(Degraded::LinearRanker),
+        Ok(ScoredBy::Fallback(_) | ScoredBy::Linear) | Err(_) => Some(Degraded::LinearRanker),
+        Ok(ScoredBy::Model) if query.effort != Effort::Full => Some(Degraded::SmallerSet),
         Ok(ScoredBy::Model) if !report.missing.is_empty() => Some(Degraded::Channels),
         Ok(ScoredBy::Model) => None,
     };
@@ -157,7 +159,7 @@ pub fn rank_items<'s>(
             .candidates
             .push(*row, ChannelSet::default(), Evidence::default(), 0.0, 0.0);
     }
-    extract_features(world, session, &snapshot, params, &prior, query, scratch);
+    extract_features(world, session, &snapshot, &prior, query, 0, scratch);
     score(world, session, &snapshot, query, scratch)?;
     Ok(&scratch.candidates)
 }
@@ -177,7 +179,7 @@ impl StageWatch<'_> {
 }
 
 impl Scratch {
-    fn load_viewer(&mut self, session: &SessionState, params: &Params, dimension: usize) {
+    pub(super) fn load_viewer(&mut self, session: &SessionState, params: &Params, dimension: usize) {
         self.taste.load(session, &params.interest, dimension);
         self.short_tags.load(&session.short.tags);
         self.short_categories.load(&session.short.categories);
@@ -223,7 +225,7 @@ fn choose_candidates(
     let mut eligible: Vec<usize> = (0..pool.len()).filter(is_eligible).collect();
     let exploration_share = (params.rerank.exploration_share + rulebook.behaviour.exploration_add).clamp(0.0, 1.0);
     let mut draws = draw_exploration(query.n, exploration_share, &mut eligible, random);
-    let count = (params.pool.rank_max as usize).max(query.n + query.n / 2);
+    let count = query.reduced((params.pool.rank_max as usize).max(query.n + query.n / 2));
     let ranker = PreRanker::new(
         pool,
         admission.snapshot,
@@ -296,13 +298,14 @@ fn add_lead(
     order.extend(scored.max_by(|a, b| a.score.total_cmp(&b.score)));
 }
 
-fn extract_features(
+/// Builds the feature rows of the candidates from a place on; those before have theirs.
+pub(super) fn extract_features(
     world: &World,
     session: &SessionState,
     snapshot: &CatalogueSnapshot,
-    params: &Params,
     prior: &BoardEntry,
     query: &Query<'_>,
+    first: usize,
     scratch: &mut Scratch,
 ) {
     let context = FeatureContext {
@@ -315,19 +318,19 @@ fn extract_features(
         long_words: (&scratch.long_tags, &scratch.long_categories),
         region: query.region,
         now: query.now,
-        params,
+        params: query.params,
         leader: FeatureContext::leader_of(&world.trending.load()),
         user_columns: FeatureContext::user_columns_of(session),
     };
     let candidates = &mut scratch.candidates;
-    candidates.features.clear();
-    for place in 0..candidates.rows.len() {
+    candidates.features.truncate(first * FEATURE_COUNT);
+    for place in first..candidates.rows.len() {
         let (row, channels) = (candidates.rows[place], candidates.channels[place]);
         context.extract(row, channels, &candidates.evidence[place], &mut candidates.features);
     }
 }
 
-fn slate_item(
+pub(super) fn slate_item(
     pick: &Pick,
     new_items: &[Row],
     candidates: &Candidates,

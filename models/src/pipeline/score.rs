@@ -2,8 +2,8 @@
 //!
 //! Owns the order of the three. Must not compute features or reorder anything.
 
-use super::Query;
 use super::scratch::Scratch;
+use super::{Effort, Query};
 use crate::catalogue::CatalogueSnapshot;
 use crate::learner::{Columns, ViewerKeys, correct};
 use crate::rank::{FusionWeights, ObjectiveRow, RankError, ScoredBy};
@@ -21,15 +21,17 @@ pub(super) fn score(
     let params = query.params;
     let candidates = &mut scratch.candidates;
     let count = candidates.rows.len();
-    let scored_by = world.ranker.score_by(
-        &params.rank.model,
-        &candidates.features,
-        count,
-        &mut candidates.objectives,
-        &mut scratch.rank,
-    );
+    let is_linear = query.effort == Effort::LinearRanker;
+    let (features, out) = (&candidates.features, &mut candidates.objectives);
+    let scored_by = if is_linear {
+        world.ranker.score_linear(features, count, out, &mut scratch.rank)
+    } else {
+        let model = &params.rank.model;
+        world.ranker.score_by(model, features, count, out, &mut scratch.rank)
+    };
     candidates.fusion = FusionWeights::from(params.fusion);
-    if scored_by.is_ok() && params.learner.correct {
+    // What is corrected are the mistakes of the model.
+    if scored_by.is_ok() && !is_linear && params.learner.correct {
         let published = world.learner.load();
         if published.is_active() {
             candidates.predicted.extend_from_slice(&candidates.objectives);

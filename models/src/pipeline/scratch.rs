@@ -71,6 +71,23 @@ impl Candidates {
         })
     }
 
+    /// Adds a candidate of other columns, with everything that it was ranked by.
+    pub(super) fn take_from(&mut self, other: &Candidates, place: usize) {
+        self.push(
+            other.rows[place],
+            other.channels[place],
+            other.evidence[place],
+            other.pre_rank[place],
+            other.collaborative[place],
+        );
+        if let Some(row) = other.features.as_chunks::<FEATURE_COUNT>().0.get(place) {
+            self.features.extend_from_slice(row);
+        }
+        self.objectives.extend(other.objectives.get(place));
+        self.predicted.extend(other.predicted.get(place));
+        self.fused.extend(other.fused.get(place));
+    }
+
     /// Forgets all candidates.
     pub fn clear(&mut self) {
         self.rows.clear();

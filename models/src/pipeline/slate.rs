@@ -52,10 +52,16 @@ impl Stage {
 pub enum Degraded {
     /// Everything admissible has been shown.
     Exhausted,
-    /// The ranking model failed, the linear scorer served.
+    /// The linear scorer served, because the ranking model failed or the load was high.
     LinearRanker,
     /// Channels that should have been asked were cut off or failed.
     Channels,
+    /// Fewer candidates were recalled and ranked, because of the load.
+    SmallerSet,
+    /// What was left of the viewer's own last candidates, because of the load.
+    PrivateQueue,
+    /// What is popular in the viewer's region, because of the load.
+    RegionHot,
 }
 
 impl Degraded {
@@ -66,6 +72,9 @@ impl Degraded {
             Degraded::Exhausted => "exhausted",
             Degraded::LinearRanker => "linear_ranker",
             Degraded::Channels => "channels",
+            Degraded::SmallerSet => "smaller_set",
+            Degraded::PrivateQueue => "private_queue",
+            Degraded::RegionHot => "region_hot",
         }
     }
 }

@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
-use super::{Query, RequestContext, Scratch, Slate, run};
+use super::{Effort, Query, RequestContext, Scratch, Slate, run};
 use crate::catalogue::Change;
 use crate::event::{Event, Signal};
 use crate::ids::{EventId, ItemId, Row, UserId, Word};
+use crate::params::Params;
 use crate::popularity::{ItemSignal, ItemStats, TrendingBuilder};
 use crate::recall::Pool;
 use crate::session::SessionState;
@@ -130,6 +131,7 @@ pub(crate) struct Viewer {
     pub(crate) device: Option<&'static str>,
     /// Nanoseconds that pass between two looks at the clock.
     pub(crate) tick_ns: u64,
+    pub(crate) effort: Effort,
 }
 
 impl Viewer {
@@ -149,6 +151,7 @@ impl Viewer {
             explain: false,
             device: None,
             tick_ns: 0,
+            effort: Effort::Full,
         }
     }
 
@@ -156,12 +159,24 @@ impl Viewer {
     pub(crate) fn feed(&mut self, world: &World, n: usize) -> Slate {
         self.seed += 1;
         let params = world.params.load();
+        let (mut pool, mut scratch) = (std::mem::take(&mut self.pool), std::mem::take(&mut self.scratch));
         let (looks, tick_ns) = (std::cell::Cell::new(0), self.tick_ns);
         let clock = move || {
             looks.set(looks.get() + tick_ns);
             looks.get()
         };
         let query = Query {
+            clock: &clock,
+            ..self.query(n, &params)
+        };
+        let slate = run(world, &self.state, &mut pool, &query, &mut scratch);
+        (self.pool, self.scratch) = (pool, scratch);
+        slate
+    }
+
+    /// What the next request asks.
+    pub(crate) fn query<'a>(&'a self, n: usize, params: &'a Params) -> Query<'a> {
+        Query {
             n,
             now: self.now,
             seed: self.seed,
@@ -171,11 +186,11 @@ impl Viewer {
                 network: None,
             },
             excluded: &self.excluded,
-            params: &params,
+            params,
             explain: self.explain,
-            clock: &clock,
-        };
-        run(world, &self.state, &mut self.pool, &query, &mut self.scratch)
+            effort: self.effort,
+            clock: &|| 0,
+        }
     }
 
     /// Lets an event count a second after the one before.

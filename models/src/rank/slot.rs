@@ -48,6 +48,8 @@ pub enum ScoredBy {
     Model,
     /// The linear scorer, because the serving model failed for this reason.
     Fallback(RankError),
+    /// The linear scorer, because the caller wanted no more.
+    Linear,
 }
 
 /// The serving model, exchangeable at any time.
@@ -215,6 +217,19 @@ impl RankerSlot {
         };
         self.fallback.score(rows, n, out, scratch)?;
         Ok(ScoredBy::Fallback(cause))
+    }
+
+    /// Scores with the linear scorer whatever model serves: what is left when there is no time for a model. An error is
+    /// left only when `rows` are not `n` feature rows.
+    pub fn score_linear(
+        &self,
+        rows: &[f32],
+        n: usize,
+        out: &mut Vec<ObjectiveRow>,
+        scratch: &mut RankScratch,
+    ) -> Result<ScoredBy, RankError> {
+        self.fallback.score(rows, n, out, scratch)?;
+        Ok(ScoredBy::Linear)
     }
 }
 

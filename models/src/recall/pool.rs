@@ -94,6 +94,8 @@ pub struct PoolState {
     pub missing: ChannelSet,
     /// Under which settings of the channels, and which rules, the pool was filled.
     pub control_key: u64,
+    /// Whether the server was overloaded then, so that fewer candidates were named than usual.
+    pub is_reduced: bool,
     /// The newest positive action that the live channels know.
     pub last_positive: Option<(Row, TimestampMs)>,
 }

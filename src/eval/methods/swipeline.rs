@@ -16,7 +16,7 @@ use swipeline_models::index::IndexParams;
 use swipeline_models::item::{ITEM_CATEGORIES_MAX, Item};
 use swipeline_models::learn::learn_event;
 use swipeline_models::params::Params;
-use swipeline_models::pipeline::{Query, Scratch, run};
+use swipeline_models::pipeline::{Effort, Query, Scratch, run};
 use swipeline_models::popularity::{ItemSignal, ItemStats, TrendingBuilder};
 use swipeline_models::recall::Pool;
 use swipeline_models::session::SessionState;
@@ -316,6 +316,7 @@ impl Replay {
             excluded: &[],
             params: &params,
             explain: false,
+            effort: Effort::Full,
             clock: &|| 0,
         };
         let slate = run(&self.world, &viewer.state, &mut viewer.pool, &query, &mut self.scratch);
