@@ -12,6 +12,7 @@ mod experiments;
 mod features;
 mod learner;
 mod new_items;
+mod overload;
 mod params;
 mod stage;
 mod story;
@@ -44,6 +45,8 @@ pub(crate) enum Chapter {
     Archive,
     /// An item without tags gets them from its words.
     Enrichment,
+    /// An overloaded server does less for a feed, step by step, and loses no acknowledged event.
+    Overload,
 }
 
 /// All chapters in their order.
@@ -59,6 +62,7 @@ pub(crate) const CHAPTERS: [Chapter; 11] = [
     Chapter::Experiments,
     Chapter::Archive,
     Chapter::Enrichment,
+    Chapter::Overload,
 ];
 
 impl Chapter {
@@ -76,6 +80,7 @@ impl Chapter {
             Chapter::Experiments => "experiments",
             Chapter::Archive => "archive",
             Chapter::Enrichment => "enrichment",
+            Chapter::Overload => "overload",
         }
     }
 
@@ -96,6 +101,7 @@ impl Chapter {
             Chapter::Experiments => experiments::walk(story).await,
             Chapter::Archive => archive::walk(story).await,
             Chapter::Enrichment => enrichment::walk(story).await,
+            Chapter::Overload => overload::walk(story).await,
         }
     }
 }
