@@ -13,10 +13,15 @@ pub(super) async fn walk(story: &mut Story) -> anyhow::Result<()> {
     let stage = Stage::start().await?;
     stage.put_catalogue(&["beauty", "pets", "food", "cars"], 60).await?;
     for viewer in 0..VIEWERS {
-        for number in 0..4 {
+        // Enough for feeds that are not a beginner's any more.
+        for number in 0..12 {
             let kind = ["pets", "food"][number % 2];
             stage
-                .signal(&format!("v{viewer}"), "like", &format!("{kind}{}", 4 * viewer + number))
+                .signal(
+                    &format!("v{viewer}"),
+                    "like",
+                    &format!("{kind}{}", 12 * viewer + number),
+                )
                 .await?;
         }
     }

@@ -9,7 +9,8 @@ use super::story::Story;
 pub(super) async fn walk(story: &mut Story) -> anyhow::Result<()> {
     let stage = Stage::start().await?;
     stage.put_catalogue(&["pets", "food", "cars"], 60).await?;
-    for number in 0..6 {
+    // Enough for a feed that is not a beginner's any more.
+    for number in 0..12 {
         stage.signal("ann", "like", &format!("pets{number}")).await?;
     }
     shares(&stage, story).await?;

@@ -45,11 +45,11 @@ async fn look(server: &Server, query: &str) -> Value {
         .await
 }
 
-/// Sixty items of each of three categories, and a user who likes pets.
+/// Sixty items of each of three categories, and a user who likes pets and is no beginner any more.
 async fn start() -> Server {
     let server = Server::start().await;
     server.put_catalogue(&["pets", "food", "cars"], 60).await;
-    let likes: Vec<Value> = (0..6)
+    let likes: Vec<Value> = (0..12)
         .map(|number| json!({"user_id": "u", "item_id": format!("pets{number}"), "type": "like"}))
         .collect();
     server.send(Method::POST, "/v1/events", &json!(likes)).await;

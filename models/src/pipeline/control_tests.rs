@@ -93,15 +93,13 @@ fn a_channel_has_at_least_and_at_most_its_share() {
 
 #[test]
 fn what_a_limited_channel_may_not_fill_comes_from_elsewhere() {
-    let world = catalogue_of(600);
-    make_popular(&world, &(0..100).map(|row| (row, 3)).collect::<Vec<_>>(), None);
+    let (world, mut viewer) = lively();
     let off: serde_json::Map<String, Value> = Channel::ALL
         .into_iter()
         .filter(|channel| channel.mixer().is_none() && *channel != Channel::Backfill)
         .map(|channel| (channel.name().to_owned(), json!({"enabled": channel == Channel::Hot})))
         .collect();
     patch(&world, json!({"channels": off, "rerank": {"exploration_share": 0.0}}));
-    let mut viewer = Viewer::new();
     assert_eq!(count(&viewer.feed(&world, 10), Channel::Hot), 10);
     patch(&world, json!({"channels": {"hot": {"max_share": 0.2}}}));
     let slate = viewer.feed(&world, 10);
