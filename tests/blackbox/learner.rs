@@ -167,7 +167,8 @@ async fn what_was_learned_survives_a_crash_after_a_checkpoint() {
     let after = admin(&server, Method::GET, "/v1/admin/learner", None).await;
     assert_eq!(after["objectives"]["like"]["scored_by"], "corrected", "{after}");
     assert!(after["samples"].as_u64() >= before["samples"].as_u64(), "{after}");
-    assert_eq!(after["crosses"], before["crosses"]);
+    // More may have been learned between the look and the checkpoint, but not less.
+    assert!(after["crosses"].as_u64() >= before["crosses"].as_u64(), "{after}");
     let (loved, other) = likes_for_a_stranger(&server).await;
     assert!(loved > 1.5 * other, "{loved} {other}");
 }
