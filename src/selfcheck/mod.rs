@@ -41,16 +41,16 @@ pub(crate) enum Chapter {
     Boosts,
     /// An experiment splits evenly and reports a planted effect.
     Experiments,
+    /// An overloaded server walks down the ladder and up again and loses nothing.
+    Overload,
     /// The archive's rows are the accepted events; a forgotten user is in none of the places.
     Archive,
     /// An item without tags gets them from its words.
     Enrichment,
-    /// An overloaded server does less for a feed, step by step, and loses no acknowledged event.
-    Overload,
 }
 
 /// All chapters in their order.
-pub(crate) const CHAPTERS: [Chapter; 11] = [
+pub(crate) const CHAPTERS: [Chapter; 12] = [
     Chapter::Params,
     Chapter::Features,
     Chapter::Learner,
@@ -60,9 +60,9 @@ pub(crate) const CHAPTERS: [Chapter; 11] = [
     Chapter::Channels,
     Chapter::Boosts,
     Chapter::Experiments,
+    Chapter::Overload,
     Chapter::Archive,
     Chapter::Enrichment,
-    Chapter::Overload,
 ];
 
 impl Chapter {
@@ -78,9 +78,9 @@ impl Chapter {
             Chapter::Channels => "channels",
             Chapter::Boosts => "boosts",
             Chapter::Experiments => "experiments",
+            Chapter::Overload => "overload",
             Chapter::Archive => "archive",
             Chapter::Enrichment => "enrichment",
-            Chapter::Overload => "overload",
         }
     }
 
@@ -99,9 +99,9 @@ impl Chapter {
             Chapter::Channels => channels::walk(story).await,
             Chapter::Boosts => boosts::walk(story).await,
             Chapter::Experiments => experiments::walk(story).await,
+            Chapter::Overload => overload::walk(story).await,
             Chapter::Archive => archive::walk(story).await,
             Chapter::Enrichment => enrichment::walk(story).await,
-            Chapter::Overload => overload::walk(story).await,
         }
     }
 }
