@@ -66,10 +66,14 @@ struct Options {
 }
 
 /// A way of serving: its name and how the learner's part of the params differs.
-const WAYS: [(&str, &str); 4] = [
+const WAYS: [(&str, &str); 5] = [
     ("model alone", r#"{"correct": false}"#),
     ("learner", "{}"),
-    ("learner, spread free", r#"{"keep_spread": false}"#),
+    ("learner, never less", r#"{"spread_factor_min": 1}"#),
+    (
+        "learner, spread free",
+        r#"{"spread_factor_min": 1, "spread_factor_max": 1}"#,
+    ),
     ("calibration only", r#"{"learning_rate": 0.001, "l2": 1000}"#),
 ];
 
@@ -145,7 +149,7 @@ fn tell_cost(play: &Play) {
     let viewers: Vec<ViewerKeys> = play
         .seats
         .iter()
-        .map(|seat| ViewerKeys::of(&seat.state, BEGIN))
+        .map(|seat| ViewerKeys::of(&seat.state, None, BEGIN))
         .collect();
     let predicted = vec![[0.4; OBJECTIVE_COUNT]; RANKED];
     let (mut objectives, mut rows) = (predicted.clone(), vec![0; RANKED]);
@@ -383,7 +387,7 @@ impl Play {
         let slate = run(&self.world, &seat.state, &mut seat.pool, &query, &mut self.scratch);
         seat.feed = slate.items.iter().map(|item| item.row).collect();
         seat.place = 0;
-        let (keys, snapshot) = (ViewerKeys::of(&seat.state, now), self.world.catalogue.load());
+        let (keys, snapshot) = (ViewerKeys::of(&seat.state, None, now), self.world.catalogue.load());
         let served = seat.feed.iter().enumerate().filter_map(|(position, row)| {
             let ranked = self.scratch.ranked_by(*row)?;
             Some(ServedRow::new(&keys, snapshot.entry(*row)?, &ranked, position))

@@ -79,7 +79,7 @@ impl LearnerService {
         report
     }
 
-    /// Learns what waits, and publishes when it is time. Returns whether anything waited.
+    /// Learns what waits, and publishes when it is time.
     fn look(&self, shared: &Shared) {
         let params = shared.world.params.load().learner;
         let mut owned = self.learner.lock();

@@ -387,14 +387,7 @@ impl SessionActor {
             let slate = run(world, &self.state, &mut self.pool, &query, scratch);
             let snapshot = Arc::clone(&world.catalogue.load());
             let slots = slots_to_log(&self.shared, &self.state.user, &slate, &snapshot, scratch);
-            let rows = rows_served(
-                &self.state,
-                &variant.viewer.params,
-                &slate,
-                &snapshot,
-                query.now,
-                scratch,
-            );
+            let rows = rows_served(&self.state, &query, &slate, &snapshot, scratch);
             keep_ranking(&mut self.queue, &slate, &snapshot, &query, stamp, scratch);
             ((slate, snapshot, slots), rows)
         });

@@ -7,27 +7,25 @@ use swipeline_models::catalogue::CatalogueSnapshot;
 use swipeline_models::event::Event;
 use swipeline_models::ids::Row;
 use swipeline_models::learner::{ServedRow, ViewerKeys};
-use swipeline_models::params::Params;
-use swipeline_models::pipeline::{Degraded, Scratch, Slate};
+use swipeline_models::pipeline::{Degraded, Query, Scratch, Slate};
 use swipeline_models::session::SessionState;
-use swipeline_models::time::TimestampMs;
 
 use super::actor::SessionActor;
 
-/// Takes down by what a slate was ranked, while the scratch memory still holds it. Empty when nobody learns.
+/// Takes down by what a slate was ranked, while the scratch memory still holds it. Empty when nobody learns, and when
+/// another than the serving model ranked: its predictions are not what is corrected.
 pub(super) fn rows_served(
     state: &SessionState,
-    params: &Params,
+    query: &Query<'_>,
     slate: &Slate,
     snapshot: &CatalogueSnapshot,
-    now: TimestampMs,
     scratch: &Scratch,
 ) -> Vec<ServedRow> {
-    // The mistakes of the linear scorer are not the model's.
-    if !params.learner.enabled || slate.degraded == Some(Degraded::LinearRanker) {
+    let is_by_another = slate.degraded == Some(Degraded::LinearRanker) || !query.params.rank.model.is_empty();
+    if !query.params.learner.enabled || is_by_another {
         return Vec::new();
     }
-    let viewer = ViewerKeys::of(state, now);
+    let viewer = ViewerKeys::of(state, query.context.device, query.now);
     let served = slate.items.iter().enumerate();
     served
         .filter_map(|(position, item)| {

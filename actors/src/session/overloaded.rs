@@ -79,7 +79,7 @@ impl SessionActor {
             let slate = queue.serve_fresh(world, &self.state, &self.pool, query, &stamp, scratch)?;
             let snapshot = Arc::clone(&world.catalogue.load());
             let slots = slots_to_log(&self.shared, &self.state.user, &slate, &snapshot, scratch);
-            let rows = rows_served(&self.state, query.params, &slate, &snapshot, query.now, scratch);
+            let rows = rows_served(&self.state, query, &slate, &snapshot, scratch);
             Some(((slate, snapshot, slots), rows))
         });
         count_hit(FEED_CACHE, made.is_some());

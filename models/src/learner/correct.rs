@@ -4,8 +4,8 @@
 //!
 //! A calibrated probability is worth what the fusion weights say, but the default weights, and the bonuses and penalties
 //! of re-ranking beside them, were balanced with the model as it is. So that a correction changes which candidates are
-//! better, and not how much an objective counts, each corrected objective is weighed with the spread (standard deviation
-//! over the candidates) that the model gave it, unless `learner.keep_spread` is off.
+//! better, and no objective loses its part in the score, each corrected objective is weighed with the spread (standard
+//! deviation over the candidates) that the model gave it, within `learner.spread_factor_min` and `_max`.
 
 use std::sync::Arc;
 
@@ -19,9 +19,6 @@ use crate::ids::Row;
 use crate::params::LearnerParams;
 use crate::rank::{OBJECTIVE_COUNT, ObjectiveRow};
 use crate::recall::ChannelSet;
-
-/// A spread is stretched or shrunk at most by this factor.
-const SPREAD_FACTOR_MAX: f32 = 10.0;
 
 /// The columns of the candidates that a correction reads.
 #[derive(Debug, Clone, Copy)]
@@ -95,11 +92,7 @@ pub fn correct(
         spread.add(&said, &now);
         row.copy_from_slice(&now[..OBJECTIVE_COUNT]);
     }
-    let factors = if params.keep_spread {
-        spread.factors(&published.levels)
-    } else {
-        [1.0; OBJECTIVE_COUNT]
-    };
+    let factors = spread.factors(&published.levels, (params.spread_factor_min, params.spread_factor_max));
     Some(Applied {
         published: Arc::clone(published),
         viewer,
@@ -127,7 +120,7 @@ impl SpreadChange {
         }
     }
 
-    fn factors(&self, levels: &[Level; OBJECTIVE_COUNT]) -> ObjectiveRow {
+    fn factors(&self, levels: &[Level; OBJECTIVE_COUNT], (min, max): (f32, f32)) -> ObjectiveRow {
         let deviation = |moments: &[Lanes; 2], lane: usize| {
             let mean = moments[0][lane] / self.count;
             (moments[1][lane] / self.count - mean * mean).max(0.0).sqrt()
@@ -137,7 +130,7 @@ impl SpreadChange {
             if levels[lane] == Level::Model || !(before > 0.0 && after > 0.0) {
                 return 1.0;
             }
-            (before / after).clamp(1.0 / SPREAD_FACTOR_MAX, SPREAD_FACTOR_MAX)
+            (before / after).max(min).min(max)
         })
     }
 }

@@ -140,10 +140,10 @@ pub struct ViewerKeys {
 }
 
 impl ViewerKeys {
-    /// Those of a viewer at a moment, on the device that the profile names.
+    /// Those of a viewer at a moment, on the device that the request names, else the profile.
     #[must_use]
-    pub fn of(session: &SessionState, now: TimestampMs) -> Self {
-        let device = session.described.as_ref().and_then(|user| user.device.as_deref());
+    pub fn of(session: &SessionState, device: Option<&str>, now: TimestampMs) -> Self {
+        let device = device.or_else(|| session.described.as_ref().and_then(|user| user.device.as_deref()));
         Self {
             user: session.user.hash64(),
             device: device.map_or(0, name_key),

@@ -52,7 +52,7 @@ fn served(
 }
 
 fn viewer(name: &str) -> ViewerKeys {
-    ViewerKeys::of(&SessionState::new(UserId::new(name).expect("an id")), NOW)
+    ViewerKeys::of(&SessionState::new(UserId::new(name).expect("an id")), None, NOW)
 }
 
 /// What the model says of everything: likes are frequent, whoever made it.

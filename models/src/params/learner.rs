@@ -30,8 +30,11 @@ pub struct LearnerParams {
     pub window: u32,
     /// By this share a correction's log loss has to be lower before it speaks; it is silenced when it is lower no more.
     pub margin: f32,
-    /// Whether an objective keeps its spread over the candidates, and so its part in the score, when it is corrected.
-    pub keep_spread: bool,
+    /// A corrected objective's fusion weight is multiplied by the ratio of the model's spread over the candidates to its
+    /// own, but at least by this.
+    pub spread_factor_min: f32,
+    /// And at most by this.
+    pub spread_factor_max: f32,
 }
 
 impl Default for LearnerParams {
@@ -48,7 +51,8 @@ impl Default for LearnerParams {
             updates_min: 500,
             window: 1_000,
             margin: 0.01,
-            keep_spread: true,
+            spread_factor_min: 0.1,
+            spread_factor_max: 10.0,
         }
     }
 }
@@ -69,4 +73,21 @@ pub(super) fn validate(params: &LearnerParams, checks: &mut Checks) {
     checks.within("learner.updates_min", f64::from(params.updates_min), 1.0, 1e9);
     checks.within("learner.window", f64::from(params.window), 10.0, 1e6);
     checks.share("learner.margin", params.margin);
+    checks.within(
+        "learner.spread_factor_min",
+        f64::from(params.spread_factor_min),
+        0.01,
+        100.0,
+    );
+    checks.within(
+        "learner.spread_factor_max",
+        f64::from(params.spread_factor_max),
+        0.01,
+        100.0,
+    );
+    checks.rule(
+        params.spread_factor_min <= params.spread_factor_max,
+        "learner.spread_factor_min",
+        "must not be above spread_factor_max",
+    );
 }

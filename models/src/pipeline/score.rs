@@ -30,8 +30,9 @@ pub(super) fn score(
         world.ranker.score_by(model, features, count, out, &mut scratch.rank)
     };
     candidates.fusion = FusionWeights::from(params.fusion);
-    // What is corrected are the mistakes of the model.
-    if scored_by.is_ok() && !is_linear && params.learner.correct {
+    // What was learned is about the serving model: neither the fallback nor a model of an experiment is corrected by it.
+    let is_by_serving = matches!(scored_by, Ok(ScoredBy::Model)) && params.rank.model.is_empty();
+    if is_by_serving && params.learner.correct {
         let published = world.learner.load();
         if published.is_active() {
             candidates.predicted.extend_from_slice(&candidates.objectives);
@@ -42,7 +43,7 @@ pub(super) fn score(
                 pre_rank: &candidates.pre_rank,
                 collaborative: &candidates.collaborative,
             };
-            let viewer = ViewerKeys::of(session, query.now);
+            let viewer = ViewerKeys::of(session, query.context.device, query.now);
             candidates.correction = correct(
                 &published,
                 &params.learner,
