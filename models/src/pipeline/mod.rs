@@ -19,6 +19,8 @@ mod exposure_tests;
 mod first_slots;
 #[cfg(test)]
 mod first_slots_tests;
+#[cfg(test)]
+mod learner_tests;
 mod prerank;
 mod private_queue;
 mod query;
