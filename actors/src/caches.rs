@@ -18,10 +18,13 @@ const SIMILAR_LISTS_MAX: usize = 8_192;
 /// How many popular lists are kept: with their items' cards, some hundred bytes an item.
 const POPULAR_LISTS_MAX: usize = 512;
 
+/// Rows with their scores, the most like first.
+type SimilarRows = Arc<[(Row, f32)]>;
+
 /// The lists that everybody shares.
 pub(crate) struct Caches {
     /// Rows and scores by item and length.
-    pub(crate) similar: BoundedCache<(Row, usize), SimilarStamp, Arc<[(Row, f32)]>>,
+    pub(crate) similar: BoundedCache<(Row, usize), SimilarStamp, SimilarRows>,
     /// Whole replies.
     pub(crate) popular: BoundedCache<PopularKey, PopularStamp, Arc<ScoredItemsReply>>,
 }

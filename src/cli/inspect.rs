@@ -44,11 +44,11 @@ enum What {
 /// The server does not answer, or knows no such user or item.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let server = args.server.server()?;
-    let area = match args.what {
-        What::User => "users",
-        What::Item => "items",
+    let (area, asked) = match args.what {
+        What::User => ("users", vec![]),
+        What::Item => ("items", vec![("explain", "true".to_owned())]),
     };
-    let answer: serde_json::Value = server.get(&["v1", area, &args.id], &[]).await?;
+    let answer: serde_json::Value = server.get(&["v1", area, &args.id], &asked).await?;
     if args.json {
         print_json(&answer)?;
         return Ok(ExitCode::SUCCESS);

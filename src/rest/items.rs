@@ -8,6 +8,7 @@ use swipeline_models::wire::{ItemDetailDto, ItemDto, ItemsReply, Rejection};
 use super::body::Body;
 use super::endpoint::Endpoint;
 use super::problem::{Problem, ProblemDto, ProblemKind};
+use super::query::Query;
 use super::reply::reply;
 use crate::server::{AppState, now};
 
@@ -119,9 +120,13 @@ pub(crate) async fn put_item(
 }
 
 /// One item
-#[utoipa::path(get, path = "/v1/items/{id}", tag = "items", params(("id" = String, Path, description = "Item id")),
+#[utoipa::path(get, path = "/v1/items/{id}", tag = "items",
+    params(
+        ("id" = String, Path, description = "Item id"),
+        ("explain" = Option<bool>, Query, description = "Whether to say how far it has come while it is new"),
+    ),
     responses(
-        (status = 200, description = "The item as it was given, the tags that were inferred from its text, and how far it has come while it is new", body = ItemDetailDto),
+        (status = 200, description = "The item as it was given, and the tags that were inferred from its text", body = ItemDetailDto),
         (status = 404, description = "Unknown", body = ProblemDto, content_type = "application/problem+json"),
         (status = 422, description = "Not an id", body = ProblemDto, content_type = "application/problem+json"),
     ))]
@@ -131,13 +136,14 @@ pub(crate) async fn get_item(
     path: web::Path<String>,
 ) -> Result<HttpResponse, Problem> {
     let id = item_id(&path)?;
+    let explains = Query::of(&request)?.flag("explain")?;
     let engine = state.engine()?;
     let item = engine.item(id.as_str()).ok_or_else(|| no_such_item(id.as_str()))?;
     let mut dto = ItemDto::from(item.as_ref());
     dto.inferred_tags = Some(engine.inferred_tags(id.as_str())).filter(|tags| !tags.is_empty());
     let detail = ItemDetailDto {
         item: dto,
-        exploration: engine.exploration(id.as_str()),
+        exploration: explains.then(|| engine.exploration(id.as_str())).flatten(),
     };
     reply(&request, &detail)
 }

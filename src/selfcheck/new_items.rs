@@ -22,7 +22,7 @@ pub(super) async fn walk(story: &mut Story) -> anyhow::Result<()> {
                                        "new_item_share": 0.2}});
     stage.patch_params(&params).await?;
     put_old_items(&stage).await?;
-    let before = stage.get("/v1/items/pets1").await?;
+    let before = stage.get("/v1/items/pets1?explain=true").await?;
     story.observe(
         before["exploration"].is_null(),
         "nothing is guaranteed to an old item",
@@ -79,8 +79,8 @@ async fn watch_until_ended(stage: &Stage) -> anyhow::Result<(Value, Value)> {
         if items.iter().any(|item| item["item_id"] == "bad") {
             stage.signal(&viewer, "skip", "bad").await?;
         }
-        let good = stage.get("/v1/items/good").await?["exploration"].take();
-        let bad = stage.get("/v1/items/bad").await?["exploration"].take();
+        let good = stage.get("/v1/items/good?explain=true").await?["exploration"].take();
+        let bad = stage.get("/v1/items/bad?explain=true").await?["exploration"].take();
         // A slow machine may be late with the good one; it is told so then.
         let has_ended = good["state"] != "pacing" && (bad["state"] == "stopped" || bad["state"] == "done");
         Ok(has_ended.then_some((good, bad)))

@@ -86,12 +86,12 @@ async fn a_new_item_gets_its_impressions_and_keeps_what_it_had_over_a_crash() {
     let pace = json!({"cold_start": {"new_item_impressions": 12, "new_item_deadline_ms": 86_400_000,
                                      "new_item_share": 0.1}});
     patch(&server, &pace).await;
-    let old = server.get("/v1/items/pets0").await;
+    let old = server.get("/v1/items/pets0?explain=true").await;
     assert_eq!(old["exploration"], Value::Null, "not new: {old}");
     server
         .send(Method::PUT, "/v1/items/fresh", &json!({"categories": ["opera"]}))
         .await;
-    let item = server.get("/v1/items/fresh").await;
+    let item = server.get("/v1/items/fresh?explain=true").await;
     let created_at = item["created_at"].as_i64().expect("a time");
     let expected = json!({"target": 12, "shown": 0, "deadline": created_at + 86_400_000, "state": "pacing"});
     assert_eq!(item["exploration"], expected);
@@ -123,7 +123,7 @@ async fn a_new_item_gets_its_impressions_and_keeps_what_it_had_over_a_crash() {
     let state = eventually("the item is done", async || {
         viewer += 1;
         server.get(&format!("/v1/users/late{viewer}/feed")).await;
-        let exploration = server.get("/v1/items/fresh").await["exploration"].clone();
+        let exploration = server.get("/v1/items/fresh?explain=true").await["exploration"].clone();
         (exploration["state"] == "done").then_some(exploration)
     })
     .await;
@@ -146,7 +146,7 @@ async fn shown_now(server: &Server) -> u64 {
 }
 
 async fn shown(server: &Server) -> Option<u64> {
-    server.get("/v1/items/fresh").await["exploration"]["shown"].as_u64()
+    server.get("/v1/items/fresh?explain=true").await["exploration"]["shown"].as_u64()
 }
 
 #[tokio::test]
@@ -168,7 +168,7 @@ async fn an_item_that_everybody_skips_is_given_up() {
             let skip = json!([{"user_id": name, "item_id": "dud", "type": "skip"}]);
             server.send(Method::POST, "/v1/events", &skip).await;
         }
-        let exploration = server.get("/v1/items/dud").await["exploration"].clone();
+        let exploration = server.get("/v1/items/dud?explain=true").await["exploration"].clone();
         // On a slow machine the deadline may pass before.
         let has_ended = exploration["state"] == "stopped" || exploration["state"] == "done";
         has_ended.then_some(exploration)

@@ -43,9 +43,9 @@ async fn let_viewers_swipe(server: &Server, viewers: std::ops::Range<u32>) -> Ha
         for (place, item) in item_ids(&feed).into_iter().enumerate() {
             let place = place + viewer as usize;
             let is_liked = if variant == "ranking:b" {
-                place % 3 != 0
+                !place.is_multiple_of(3)
             } else {
-                place % 3 == 0
+                place.is_multiple_of(3)
             };
             let kind = if is_liked { "like" } else { "skip" };
             events.push(json!({"user_id": user, "item_id": item, "type": kind, "watch_ms": 1_000}));

@@ -345,7 +345,7 @@ mod tests {
             let params = DegradationParams { recover_share: 1.0, ..DegradationParams::default() };
             let forced = DegradationParams {
                 forced_level: Level::numbered(start).name().to_owned(),
-                ..params.clone()
+                ..DegradationParams { recover_share: 1.0, ..DegradationParams::default() }
             };
             let (mut ladder, mut now) = (Ladder::default(), TimestampMs(0));
             ladder.step(&load, &forced, now);

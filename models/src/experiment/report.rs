@@ -116,7 +116,7 @@ impl<'a> Judge<'a> {
             low: difference - half,
             high: difference + half,
             p_value: estimate.p_value(control),
-            sequential: is_defined.then(|| SequentialDto {
+            sequential: is_defined.then_some(SequentialDto {
                 p_value: test.p_value,
                 low: test.low,
                 high: test.high,

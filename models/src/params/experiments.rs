@@ -309,8 +309,11 @@ fn collect_leaves(path: &str, value: &Value, leaves: &mut Vec<String>) {
                 collect_leaves(&path, value, leaves);
             }
         }
-        _ if path.is_empty() => {}
-        _ => leaves.push(path.to_owned()),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            if !path.is_empty() {
+                leaves.push(path.to_owned());
+            }
+        }
     }
 }
 
