@@ -168,6 +168,7 @@ impl Handler<OneShot> for SessionActor {
         };
         let (slate, snapshot, slots) =
             next.unwrap_or_else(|| self.make_slate(&variant, request.n, situation, &excluded, request.explain));
+        variant.count_exposure();
         let served = served_items(&slate, &snapshot, &variant);
         self.state.served.note_one_shot(&served);
         let mut sequence = 0;
@@ -329,6 +330,7 @@ impl SessionActor {
             .or(self.settings.n)
             .unwrap_or(variant.viewer.params.feed.n as usize);
         let (slate, snapshot, slots) = self.make_slate(&variant, n, situation, &excluded, false);
+        variant.count_exposure();
         self.state.feed_seq += 1;
         self.settings.is_exhausted = slate.items.is_empty();
         self.state.served.push(
@@ -394,7 +396,6 @@ impl SessionActor {
         let (made, rows) = made;
         self.await_outcomes(rows);
         PipelineMetrics::record(&made.0, &self.shared.world.mixers);
-        variant.count_exposure();
         made
     }
 
