@@ -79,7 +79,7 @@ async fn breaks(stage: &Stage, story: &mut Story) -> anyhow::Result<()> {
         .cloned()
         .unwrap_or_default();
     story.observe(
-        tags["opened"].as_u64() >= Some(1) && tags["late"].as_u64() >= Some(5),
+        tags["opened"].as_u64() >= Some(1) && tags["late"].as_u64() >= Some(3),
         "operators see its breaker, calls and times",
         &format!(
             "{} calls, {} late, p50 {} µs",
