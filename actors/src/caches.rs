@@ -54,6 +54,8 @@ pub(crate) struct PopularStamp {
     /// When the trending lists were made, and where they stand in memory: two makings may share the millisecond.
     pub(crate) made_at: TimestampMs,
     pub(crate) address: usize,
+    /// How many viral items were put into them since: patched lists may stand where others stood before.
+    pub(crate) patches: u64,
 }
 
 impl Default for Caches {

@@ -96,6 +96,7 @@ impl Engine {
             catalogue_version: snapshot.version(),
             made_at: lists.made_at(),
             address: Arc::as_ptr(&lists) as usize,
+            patches: lists.patches(),
         };
         let shown = |row: u32| {
             let entry = snapshot.entry(row);

@@ -36,6 +36,8 @@ pub struct TrendingLists {
     pub(super) places: FxHashMap<Place, Arc<Lists>>,
     places_refused: usize,
     pub(super) made_at: TimestampMs,
+    /// How many single items were put into them since.
+    pub(super) patches: u64,
     /// Ascending.
     pub(super) viral: Vec<Row>,
     /// Showings and rejections of all items.
@@ -77,6 +79,12 @@ impl TrendingLists {
     #[must_use]
     pub fn made_at(&self) -> TimestampMs {
         self.made_at
+    }
+
+    /// How many single items were put into the lists since they were made.
+    #[must_use]
+    pub fn patches(&self) -> u64 {
+        self.patches
     }
 
     /// Whether the item counts as viral.
@@ -190,6 +198,7 @@ impl TrendingBuilder {
             places,
             places_refused: self.places_refused,
             made_at: self.now,
+            patches: 0,
             viral: self.viral,
             showings: self.showings,
             rejections: self.rejections,

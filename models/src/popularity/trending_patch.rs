@@ -26,6 +26,7 @@ impl TrendingLists {
         params: &PopularityParams,
     ) -> TrendingLists {
         let mut lists = self.clone();
+        lists.patches += 1;
         // As of the lists' making, so that the scores of all time compare.
         let mut builder = TrendingBuilder::new(self.made_at, params);
         builder.add(row, categories, reading);
@@ -108,6 +109,7 @@ mod tests {
             let found = make(&|_, likes| likes).with_item(row, &[category], &fresh, &params);
             let expected = make(&|other, before| if other == row { likes } else { before });
             prop_assert!(found.is_viral(row) && expected.is_viral(row));
+            prop_assert_eq!((found.patches(), expected.patches()), (1, 0));
             prop_assert_eq!(found.viral_count(), expected.viral_count());
             for window in PopularWindow::ALL {
                 for region in [None, Some(0), Some(1)] {
