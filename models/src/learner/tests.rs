@@ -218,6 +218,8 @@ fn the_report_names_what_was_learned() {
 }
 
 proptest! {
+    // Each case fills and restores two learners of full size.
+    #![proptest_config(ProptestConfig::with_cases(32))]
     #[test]
     fn whatever_comes_every_number_stays_finite(
         outcomes in prop::collection::vec(
