@@ -88,13 +88,16 @@ pub(crate) struct Socket {
 impl Socket {
     /// An anonymous JSON socket, after its `welcome` and first feed.
     pub(crate) async fn of(server: &Server, user: &str) -> Self {
-        let (mut socket, _) = Handshake::new(server, &format!("user_id={user}"))
-            .offer(JSON)
-            .open()
-            .await;
+        let mut socket = Self::unread(server, user).await;
         socket.until("welcome").await;
         socket.until("feed").await;
         socket
+    }
+
+    /// An anonymous JSON socket, with all that it is sent still to come.
+    pub(crate) async fn unread(server: &Server, user: &str) -> Self {
+        let handshake = Handshake::new(server, &format!("user_id={user}"));
+        handshake.offer(JSON).open().await.0
     }
 
     /// Sends a message, or a list of messages, in the socket's own protocol.

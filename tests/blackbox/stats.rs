@@ -100,7 +100,7 @@ async fn an_event_counts_at_once_for_channel_category_and_position() {
 async fn a_socket_counts_like_rest_and_series_add_up() {
     let server = Server::start().await;
     server.put_catalogue(&["pets"], 60).await;
-    let mut socket = Socket::of(&server, "bob").await;
+    let mut socket = Socket::unread(&server, "bob").await;
     let feed = socket.until("feed").await;
     let first = item_ids(&feed)[0].clone();
     socket
