@@ -203,7 +203,7 @@ async fn a_planted_effect_is_reported_and_survives_kill_9() {
     );
     let compared = &report["variants"][1]["compared"]["like_rate"];
     assert!(
-        (compared["difference"].as_f64().expect("a number") - 1.0 / 3.0).abs() < 0.05,
+        (compared["difference"].as_f64().expect("a number") - 2.0 / 7.0).abs() < 0.05,
         "{compared}"
     );
     assert_eq!(compared["sequential"]["significant"], true);

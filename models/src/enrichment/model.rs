@@ -287,7 +287,7 @@ mod tests {
 
     fn inferred(model: &TextModel, text: &str) -> Vec<Word> {
         model
-            .infer(&of(text), false, 0.9, 5, 3)
+            .infer(&of(text), false, 0.85, 5, 3)
             .into_iter()
             .map(|inferred| inferred.tag)
             .collect()

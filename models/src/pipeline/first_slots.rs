@@ -13,12 +13,17 @@ use crate::new_items::{Ask, NewItems, Owed};
 use crate::popularity::BoardEntry;
 use crate::recall::{Admission, Channel, ChannelSet, Evidence, StartPart, evidence_place};
 use crate::rerank::{ExploreDraw, Part, share_slots};
+use crate::time::DAY_MS;
 use crate::world::World;
 
 /// The cheap score of a candidate that nobody recalled: the middle.
 const PRE_RANK_UNKNOWN: f32 = 0.5;
 /// The evidence of a channel that named a candidate without a score of its own.
 const EVIDENCE_NAMED: f32 = 0.5;
+/// What a followed author made is recent for so long.
+const FOLLOWED_AGE_MS_MAX: i64 = 7 * DAY_MS;
+/// A shorter slate owes followed authors nothing.
+const FOLLOWED_SLOTS_MIN: usize = 4;
 /// The most new items of one slate.
 const OWED_MAX: usize = 8;
 
@@ -65,11 +70,29 @@ impl Promises<'_> {
         let leads = self.leads && start.is_none();
         let n = self.query.n;
         let given = give_new_items(&self.world.new_items, &ask, n, leads, random, draws, candidates);
+        let slots = n.saturating_sub(draws.len());
         let parts = match start {
-            Some(start) => owe_parts(start, personal_share, n.saturating_sub(draws.len()), candidates),
-            None => Vec::new(),
+            Some(start) => owe_parts(start, personal_share, slots, candidates),
+            None => self.owe_followed(slots, candidates),
         };
         (given, parts)
+    }
+
+    /// Owes a slot to what followed authors made lately, so that a follow of an author who makes something else than the
+    /// viewer likes most is not without effect.
+    fn owe_followed(&self, slots: usize, candidates: &Candidates) -> Vec<Part> {
+        let is_recent = |place: &usize| {
+            let entry = self.admission.snapshot.entry(candidates.rows[*place]);
+            entry.is_some_and(|entry| self.query.now.since(entry.created_at) <= FOLLOWED_AGE_MS_MAX)
+        };
+        let named = (0..candidates.len()).filter(|place| candidates.channels[*place].contains(Channel::Followed));
+        let places: Vec<usize> = named.filter(is_recent).collect();
+        if places.is_empty() || slots < FOLLOWED_SLOTS_MIN {
+            return Vec::new();
+        }
+        let mut parts = vec![Part::new(Channel::Followed, places, false)];
+        share_slots(&mut parts, &[1.0], 1);
+        parts
     }
 }
 
