@@ -106,11 +106,11 @@ impl Windows {
     pub fn counts(&self, span: WindowSpan, now: TimestampMs) -> WindowCounts {
         let first_minute = span.first_minute(now.max(self.newest));
         let mut by_key = vec![SignalCounts::default(); self.categories.len() + 1];
-        for cell in &self.cells {
-            if cell.minute() >= first_minute
-                && let Some(count) = by_key
-                    .get_mut(usize::from(cell.key()))
-                    .and_then(|row| row.get_mut(cell.signal()))
+        let first = self.cells.partition_point(|cell| cell.minute() < first_minute);
+        for cell in &self.cells[first..] {
+            if let Some(count) = by_key
+                .get_mut(usize::from(cell.key()))
+                .and_then(|row| row.get_mut(cell.signal()))
             {
                 *count += u32::from(cell.count());
             }

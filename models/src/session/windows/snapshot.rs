@@ -42,9 +42,12 @@ impl WindowsSnapshot {
             name => words.categories.intern(name).unwrap_or(NO_WORD),
         };
         let categories = self.categories.iter().map(|(name, minute)| (number(name), *minute));
+        let mut cells = self.cells;
+        // The order is not taken on trust.
+        cells.sort_unstable_by_key(|cell| cell.place());
         Windows {
             categories: categories.collect(),
-            cells: self.cells,
+            cells,
             newest: TimestampMs(self.newest),
             joined_minute: self.newest.div_euclid(MINUTE_MS),
             late: self.late,
