@@ -8,9 +8,7 @@ use std::hint::black_box;
 use criterion::{BatchSize, Criterion, criterion_group, criterion_main};
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
-use swipeline_models::collaborative::{
-    CoVisits, KnnScratch, PROFILES, RecentItem, RecentScratch, SessionKey, SessionKnn,
-};
+use swipeline_models::collaborative::{CoVisits, KnnScratch, RecentItem, RecentScratch, SessionKey, SessionKnn};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::Row;
 use swipeline_models::params::Params;
@@ -67,8 +65,8 @@ fn collaborative(criterion: &mut Criterion) {
         bencher.iter(|| visits.neighbours(black_box(next()[0]), NOW, &params, &mut out));
     });
     let mut recent_scratch = RecentScratch::default();
-    for profile in &PROFILES {
-        criterion.bench_function(&format!("co_visits_score_from_recent/{}", profile.name), |bencher| {
+    for (name, profile) in [("narrow", &params.narrow), ("wide", &params.wide)] {
+        criterion.bench_function(&format!("co_visits_score_from_recent/{name}"), |bencher| {
             bencher.iter(|| {
                 let recent = recent_items(next());
                 visits.score_from_recent(&recent, profile, NOW, &params, LIMIT, &mut recent_scratch, &mut out);
@@ -84,8 +82,8 @@ fn collaborative(criterion: &mut Criterion) {
         );
     });
     let mut knn_scratch = KnnScratch::default();
-    for profile in &PROFILES {
-        criterion.bench_function(&format!("session_knn_recommend/{}", profile.name), |bencher| {
+    for (name, profile) in [("narrow", &params.narrow), ("wide", &params.wide)] {
+        criterion.bench_function(&format!("session_knn_recommend/{name}"), |bencher| {
             bencher.iter(|| {
                 let recent = recent_items(black_box(next()));
                 index.recommend(&recent, None, profile, &params, LIMIT, &mut knn_scratch, &mut out);

@@ -2,7 +2,7 @@
 //!
 //! Owns the order of it. Must not know the journal, actors or statistics of items.
 
-use crate::collaborative::{PROFILES, QUERY_ITEMS_MAX, RecentItem, RecentScratch};
+use crate::collaborative::{QUERY_ITEMS_MAX, RecentItem, RecentScratch};
 use crate::event::Event;
 use crate::ids::Row;
 use crate::params::Params;
@@ -66,10 +66,10 @@ fn observe_profiles(
     let snapshot = world.catalogue.load();
     let newest = &recent[recent.len().saturating_sub(QUERY_ITEMS_MAX)..];
     let (mut scratch, mut scored): (RecentScratch, Vec<ScoredRow>) = Default::default();
-    let places = [0, 1].map(|number| {
+    let places = params.collaborative.profiles().map(|profile| {
         world.co_visits.score_from_recent(
             newest,
-            &PROFILES[number],
+            profile,
             now,
             &params.collaborative,
             usize::MAX,

@@ -22,7 +22,7 @@ fn fit_if_due(shared: &Shared) {
     let world = &shared.world;
     let params = world.params.load().collaborative;
     // Where short sessions rule, nobody asks the model.
-    if world.profiles.current().linear_weight <= 0.0 || !world.linear.is_due(&params) {
+    if world.profiles.current(&params).linear_weight <= 0.0 || !world.linear.is_due(&params) {
         return;
     }
     let started = Instant::now();

@@ -18,10 +18,9 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use parking_lot::Mutex;
 
 use super::co_visit_row::{CO_VISIT_NEIGHBOURS_MAX, CoVisitRow};
-use super::profile::QueryProfile;
 use super::sparse_scores::SparseScores;
 use crate::ids::Row;
-use crate::params::CollaborativeParams;
+use crate::params::{CollaborativeParams, QueryProfile};
 use crate::popularity::{BOARD_ROWS_MAX, CHUNK_CELLS, ChunkTable, DecayStamp, ScoredRow, halvings, keep_best};
 use crate::session::RecentAction;
 use crate::time::TimestampMs;
@@ -32,8 +31,10 @@ pub(super) const ENGAGEMENTS_SHRINK: f32 = 5.0;
 pub(super) const QUERY_WEIGHT_MIN: f32 = 0.02;
 /// The exponent of the popularity discount where no viewer asks.
 const NEIGHBOUR_POPULARITY_POWER: f32 = 0.5;
-/// The most of the viewer's last items that a request looks at.
+/// The most of the viewer's last items that item-item scores and like sessions look at.
 pub const QUERY_ITEMS_MAX: usize = 20;
+/// The most that a request looks at: the linear model, which costs less per item and weighs more of them, looks at all.
+pub const RECENT_ITEMS_MAX: usize = 40;
 /// In place of an engagement stamp: the item has been removed.
 const REMOVED: u64 = u64::MAX;
 /// Rows per word of the dirty bitmap.
@@ -329,7 +330,7 @@ pub(super) fn query_weights<'a>(
         (item, weight)
     });
     weighted
-        .take(QUERY_ITEMS_MAX)
+        .take(RECENT_ITEMS_MAX)
         .take_while(|(_, weight)| *weight >= QUERY_WEIGHT_MIN)
 }
 

@@ -2,9 +2,9 @@
 
 use super::co_visits::{closeness, query_weights};
 use super::*;
-use crate::collaborative::profile::{NARROW, WIDE};
 use crate::ids::Row;
 use crate::params::CollaborativeParams;
+use crate::params::QueryProfile;
 use crate::popularity::ScoredRow;
 use crate::time::{DAY_MS, MINUTE_MS, SECOND_MS, TimestampMs};
 
@@ -110,10 +110,26 @@ fn recent_items_vote_by_recency_and_are_not_named() {
         rows.iter().map(item).collect()
     };
     for _ in 0..2 {
-        visits.score_from_recent(&recent(&[1, 2]), &NARROW, NOW, &params, 10, &mut scratch, &mut out);
+        visits.score_from_recent(
+            &recent(&[1, 2]),
+            &QueryProfile::NARROW,
+            NOW,
+            &params,
+            10,
+            &mut scratch,
+            &mut out,
+        );
         assert_eq!(rows(&out), [30, 20, 10]);
     }
-    visits.score_from_recent(&recent(&[10, 1]), &WIDE, NOW, &params, 1, &mut scratch, &mut out);
+    visits.score_from_recent(
+        &recent(&[10, 1]),
+        &QueryProfile::WIDE,
+        NOW,
+        &params,
+        1,
+        &mut scratch,
+        &mut out,
+    );
     assert_eq!(rows(&out), [30]);
 }
 

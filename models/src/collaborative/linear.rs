@@ -2,8 +2,11 @@
 //!
 //! EASE (H. Steck, "Embarrassingly shallow autoencoders for sparse data", WWW 2019): B = I - P / diag(P) with
 //! P = (G + λI)^-1. Where EASE counts in G how often two items meet in a history, here a meeting d items apart counts
-//! exp(-d / 100) and the product of their weights: in a history of hundreds of items the near ones belong together more than the far ones. Owns the fit,
-//! the scores and when a fit is due. Must not fit on a thread that answers requests.
+//! exp(-d / 100) and the product of their weights, and fades with the age of its session: in a history of hundreds of
+//! items the near ones belong together more than the far ones. The ridge grows with an item's frequency, which is what
+//! dropping a share of the input while fitting comes to (H. Steck, "Autoencoders that don't overfit towards the
+//! identity", NeurIPS 2020). Owns the fit, the scores and when a fit is due. Must not fit on a thread that answers
+//! requests.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,15 +20,13 @@ use super::session_knn::SessionKnn;
 use super::session_slot::{SESSION_ITEMS_MAX, SessionRecord};
 use super::symmetric::{NotPositiveDefinite, invert};
 use crate::ids::Row;
-use crate::params::CollaborativeParams;
-use crate::popularity::{ScoredRow, keep_best};
+use crate::params::{CollaborativeParams, QueryProfile};
+use crate::popularity::{ScoredRow, halvings, keep_best};
 
 /// The most neighbours kept of an item: 8 bytes each.
 const LINEAR_NEIGHBOURS_MAX: usize = 200;
 /// A meeting so many items apart counts 1/e.
 const MEETING_RANGE_ITEMS: f32 = 100.0;
-/// The weight of one of the viewer's items over that of the one after it.
-const STEP_DECAY: f32 = 0.9;
 /// A fit is due after so many positive events,
 const REFIT_EVENTS_MIN: u64 = 1_000;
 /// or after this share of all of them, whichever is more.
@@ -55,10 +56,9 @@ impl LinearModel {
     ) -> Result<Self, NotPositiveDefinite> {
         let items = most_frequent(sessions, params.linear_items_max as usize);
         let place_of: FxHashMap<Row, u32> = (0_u32..).zip(&items).map(|(place, row)| (*row, place)).collect();
-        let mut matrix = meetings(sessions, &place_of);
-        matrix
-            .diag_mut()
-            .mapv_inplace(|entry| entry + params.linear_regularisation);
+        let mut matrix = meetings(sessions, &place_of, params);
+        let (ridge, share) = (params.linear_regularisation, params.linear_frequency_ridge);
+        matrix.diag_mut().mapv_inplace(|entry| entry * (1.0 + share) + ridge);
         invert(&mut matrix, threads)?;
         let pivots = matrix.diag().to_owned();
         let (mut starts, mut neighbours) = (vec![0], Vec::new());
@@ -96,6 +96,7 @@ impl LinearModel {
     pub fn score_from_recent(
         &self,
         recent: &[RecentItem],
+        profile: &QueryProfile,
         params: &CollaborativeParams,
         limit: usize,
         scratch: &mut RecentScratch,
@@ -103,7 +104,7 @@ impl LinearModel {
     ) {
         out.clear();
         scratch.sums.clear();
-        for (item, weight) in query_weights(recent, STEP_DECAY, params) {
+        for (item, weight) in query_weights(recent, profile.linear_decay, params) {
             for neighbour in self.neighbours(item.row) {
                 scratch
                     .sums
@@ -147,7 +148,8 @@ fn most_frequent(sessions: &[SessionRecord], items_max: usize) -> Vec<Row> {
 }
 
 /// How often each two items meet, near meetings more than far ones.
-fn meetings(sessions: &[SessionRecord], place_of: &FxHashMap<Row, u32>) -> Array2<f32> {
+fn meetings(sessions: &[SessionRecord], place_of: &FxHashMap<Row, u32>, params: &CollaborativeParams) -> Array2<f32> {
+    let newest = sessions.iter().map(|session| session.last_at).max().unwrap_or_default();
     let fades: Vec<f32> = (0..SESSION_ITEMS_MAX)
         .map(|steps| (-(steps as f32) / MEETING_RANGE_ITEMS).exp())
         .collect();
@@ -155,12 +157,14 @@ fn meetings(sessions: &[SessionRecord], place_of: &FxHashMap<Row, u32>) -> Array
     let mut places: Vec<(usize, usize, f32)> = Vec::new();
     for session in sessions {
         places.clear();
+        let age_ms = newest.since(session.last_at);
+        let recent = halvings(age_ms, params.linear_half_life_ms) as f32;
         let known = session.weighted().take(SESSION_ITEMS_MAX).enumerate();
         places.extend(known.filter_map(|(step, (row, weight))| Some((step, *place_of.get(&row)? as usize, weight))));
         for (number, (step, place, weight)) in places.iter().enumerate() {
-            matrix[[*place, *place]] += weight * weight;
+            matrix[[*place, *place]] += recent * weight * weight;
             for (later_step, later, later_weight) in &places[number + 1..] {
-                let fade = weight * later_weight * fades[later_step - step];
+                let fade = recent * weight * later_weight * fades[later_step - step];
                 matrix[[*place, *later]] += fade;
                 matrix[[*later, *place]] += fade;
             }
@@ -252,6 +256,7 @@ mod tests {
     fn params(regularisation: f32) -> CollaborativeParams {
         CollaborativeParams {
             linear_regularisation: regularisation,
+            linear_frequency_ridge: 0.0,
             ..CollaborativeParams::default()
         }
     }
@@ -271,6 +276,27 @@ mod tests {
         assert!((to_second.score - e / 3.0).abs() < 1e-5, "{to_second:?}");
         assert!((to_first.score - e / 2.0).abs() < 1e-5, "{to_first:?}");
         assert!(model.neighbours(30).is_empty());
+    }
+
+    #[test]
+    fn old_sessions_count_less_and_frequent_items_have_a_ridge_of_their_own() {
+        let half_life_ms = CollaborativeParams::default().linear_half_life_ms;
+        let mut newer = session(1, &[10]);
+        newer.last_at = TimestampMs(half_life_ms);
+        let own_ridge = CollaborativeParams {
+            linear_frequency_ridge: 0.5,
+            ..params(1.0)
+        };
+        let model = LinearModel::fit(&[session(0, &[10, 20]), newer], &own_ridge, 1).expect("a model");
+        // G = [[1.5, e/2], [e/2, 0.5]] with the older session at half, λ 1, half of the diagonal on top.
+        let e = (-0.01_f32).exp();
+        let [to_second] = model.neighbours(10) else {
+            panic!("one neighbour")
+        };
+        assert!(
+            (to_second.score - 0.5 * e / (1.5 * 1.5 + 1.0)).abs() < 1e-5,
+            "{to_second:?}"
+        );
     }
 
     #[test]
@@ -311,7 +337,7 @@ mod tests {
         }];
         let (mut scratch, mut out) = (RecentScratch::default(), Vec::new());
         let model = slot.model().expect("fitted");
-        model.score_from_recent(&recent, &params, 10, &mut scratch, &mut out);
+        model.score_from_recent(&recent, &params.wide, &params, 10, &mut scratch, &mut out);
         assert_eq!(out.iter().map(|one| one.row).collect::<Vec<_>>(), [2, 3]);
     }
 

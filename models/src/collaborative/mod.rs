@@ -21,10 +21,10 @@ mod sparse_scores;
 pub(crate) mod symmetric;
 
 pub use co_visit_row::{CO_VISIT_NEIGHBOURS_MAX, CoVisitNeighbour, CoVisitRow};
-pub use co_visits::{CoVisits, QUERY_ITEMS_MAX, RecentItem, RecentScratch};
+pub use co_visits::{CoVisits, QUERY_ITEMS_MAX, RECENT_ITEMS_MAX, RecentItem, RecentScratch};
 pub use linear::{LinearModel, LinearSlot};
 pub use posting::ITEM_SESSIONS_MAX;
-pub use profile::{NARROW, PROFILES, ProfileChoice, ProfileRecord, QueryProfile, WIDE};
+pub use profile::{PROFILE_COUNT, ProfileChoice, ProfileRecord};
 pub use session_knn::{KnnScratch, SESSIONS_MAX, SessionKnn};
 pub use session_slot::{SESSION_ITEMS_MAX, SessionKey, SessionRecord};
 pub use similar_users::{SimilarUsers, USERS_MAX};

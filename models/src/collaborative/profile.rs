@@ -2,14 +2,14 @@
 //!
 //! Where viewers look for one thing in a few clicks, the last item says nearly everything; where they go through
 //! hundreds of items in a row, the last twenty say more together. Which of the two holds cannot be known before, so both
-//! are tried on what viewers liked next, and the better one serves. Owns the profiles and their running gains. Must not
+//! are tried on what viewers liked next, and the better one serves. Owns the running gains and the choice. Must not
 //! know how an item is scored.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 
-use crate::time::DAY_MS;
+use crate::params::{CollaborativeParams, ProfileMode, QueryProfile};
 
 /// The weight of a new observation in the running gains, once there are some.
 const GAIN_STEP: f32 = 1.0 / 2_000.0;
@@ -22,63 +22,14 @@ const OBSERVED_MIN: u64 = 100;
 /// A place behind this one is a miss.
 const PLACES: usize = 20;
 
-/// How a request weighs the viewer's own items and what speaks from them.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct QueryProfile {
-    /// The name in statistics.
-    pub name: &'static str,
-    /// In item-item scores: the weight of one of the viewer's items over that of the one after it.
-    pub item_decay: f32,
-    /// The same in the similarity of sessions.
-    pub session_decay: f32,
-    /// Item-item scores are divided by (engagements + 5) to this power.
-    pub item_popularity_power: f32,
-    /// The votes of sessions are divided by (sessions with the item + 5) to this power.
-    pub vote_popularity_power: f32,
-    /// A vote falls by this with each step between the shared item and the voted one.
-    pub vote_step_decay: f32,
-    /// A session whose last event is Δt old counts exp(-Δt / this), in milliseconds.
-    pub session_recency_ms: f32,
-    /// The weight of item-item scores in the blend.
-    pub item_weight: f32,
-    /// The weight of the linear model in the blend; that of like sessions is 1.
-    pub linear_weight: f32,
-}
-
-/// Few items at once: what was touched last counts most.
-pub const NARROW: QueryProfile = QueryProfile {
-    name: "narrow",
-    item_decay: 0.4,
-    session_decay: 0.6,
-    item_popularity_power: 0.5,
-    vote_popularity_power: 0.0,
-    vote_step_decay: 0.9,
-    session_recency_ms: 5.0 * DAY_MS as f32,
-    item_weight: 1.0,
-    linear_weight: 0.0,
-};
-
-/// Long rows of items: the last twenty count together.
-pub const WIDE: QueryProfile = QueryProfile {
-    name: "wide",
-    item_decay: 0.85,
-    session_decay: 0.85,
-    item_popularity_power: 0.6,
-    vote_popularity_power: 0.6,
-    vote_step_decay: 0.98,
-    session_recency_ms: f32::INFINITY,
-    item_weight: 0.5,
-    linear_weight: 1.0,
-};
-
-/// The profiles, the one that serves at the beginning first.
-pub const PROFILES: [QueryProfile; 2] = [NARROW, WIDE];
+/// How many profiles there are: narrow and wide.
+pub const PROFILE_COUNT: usize = 2;
 
 /// What is known of the profiles, as a snapshot keeps it.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub struct ProfileRecord {
-    /// The running gains in the order of [`PROFILES`].
-    pub gains: [f32; PROFILES.len()],
+    /// The running gains in the order of [`CollaborativeParams::profiles`].
+    pub gains: [f32; PROFILE_COUNT],
     /// How many observations they come from.
     pub observed: u64,
     /// How many events there were.
@@ -88,23 +39,30 @@ pub struct ProfileRecord {
 /// Which profile serves, shared by all threads. Two observations at the same instant may count as one.
 #[derive(Debug, Default)]
 pub struct ProfileChoice {
-    gains: [AtomicU32; PROFILES.len()],
+    gains: [AtomicU32; PROFILE_COUNT],
     events: AtomicU64,
     observed: AtomicU64,
 }
 
 impl ProfileChoice {
-    /// The profile with the larger gain; the first one while too little is known.
+    /// The profile that serves: the one that the params name, otherwise the one with the larger gain; the first one while
+    /// too little is known.
     #[must_use]
-    pub fn current(&self) -> &'static QueryProfile {
-        let [narrow, wide] = self.gains();
-        let is_known = self.observed.load(Ordering::Relaxed) >= OBSERVED_MIN;
-        &PROFILES[usize::from(is_known && wide > narrow)]
+    pub fn current<'p>(&self, params: &'p CollaborativeParams) -> &'p QueryProfile {
+        match params.profile {
+            ProfileMode::Narrow => &params.narrow,
+            ProfileMode::Wide => &params.wide,
+            ProfileMode::Auto => {
+                let [narrow, wide] = self.gains();
+                let is_known = self.observed.load(Ordering::Relaxed) >= OBSERVED_MIN;
+                params.profiles()[usize::from(is_known && wide > narrow)]
+            }
+        }
     }
 
-    /// The running gain of each profile, in the order of [`PROFILES`]: how high it placed what was liked next, 0 to 1.
+    /// The running gain of each profile, in the order of [`CollaborativeParams::profiles`]: how high it placed what was liked next, 0 to 1.
     #[must_use]
-    pub fn gains(&self) -> [f32; PROFILES.len()] {
+    pub fn gains(&self) -> [f32; PROFILE_COUNT] {
         [0, 1].map(|place| f32::from_bits(self.gains[place].load(Ordering::Relaxed)))
     }
 
@@ -139,7 +97,7 @@ impl ProfileChoice {
     }
 
     /// Takes in at which place (from 0) each profile had put what was liked next; `None`: not at all.
-    pub fn observe(&self, places: [Option<usize>; PROFILES.len()]) {
+    pub fn observe(&self, places: [Option<usize>; PROFILE_COUNT]) {
         let observed = self.observed.fetch_add(1, Ordering::Relaxed);
         let step = GAIN_STEP.max(1.0 / (observed + 1) as f32);
         for (gain, place) in self.gains.iter().zip(places) {
@@ -158,14 +116,19 @@ mod tests {
 
     #[test]
     fn the_profile_that_places_better_serves_and_gives_way() {
-        let choice = ProfileChoice::default();
-        assert_eq!(choice.current(), &NARROW);
+        let (choice, params) = (ProfileChoice::default(), CollaborativeParams::default());
+        assert_eq!(choice.current(&params), &params.narrow);
         (1..OBSERVED_MIN).for_each(|_| choice.observe([None, Some(3)]));
-        assert_eq!(choice.current(), &NARROW, "too little is known");
+        assert_eq!(choice.current(&params), &params.narrow, "too little is known");
         choice.observe([None, Some(3)]);
-        assert_eq!(choice.current(), &WIDE);
+        assert_eq!(choice.current(&params), &params.wide);
         (0..10_000).for_each(|_| choice.observe([Some(0), Some(25)]));
-        assert_eq!(choice.current(), &NARROW);
+        assert_eq!(choice.current(&params), &params.narrow);
+        let always_wide = CollaborativeParams {
+            profile: ProfileMode::Wide,
+            ..params
+        };
+        assert_eq!(choice.current(&always_wide), &params.wide);
         let restored = ProfileChoice::default();
         restored.import(&choice.export());
         assert_eq!(restored.export(), choice.export());

@@ -23,11 +23,10 @@ use parking_lot::Mutex;
 
 use super::co_visits::{ENGAGEMENTS_SHRINK, RecentItem, query_weights};
 use super::posting::Postings;
-use super::profile::QueryProfile;
 use super::session_slot::{Pushed, SESSION_ITEMS_MAX, SessionKey, SessionRecord, SessionSlot};
 use super::sparse_scores::SparseScores;
 use crate::ids::Row;
-use crate::params::CollaborativeParams;
+use crate::params::{CollaborativeParams, QueryProfile};
 use crate::popularity::{ChunkTable, ScoredRow, keep_best};
 use crate::time::TimestampMs;
 
@@ -382,10 +381,9 @@ impl SessionKnn {
         similar.clear();
         similar.extend(similarities.scores().iter().map(|sum| {
             let last_at = last_at(sum.key);
-            let age_ms = now.saturating_sub(last_at).max(0) as f32;
             Similar {
                 session: sum.key,
-                similarity: sum.score * (-age_ms / profile.session_recency_ms).exp(),
+                similarity: sum.score * profile.recency(now.saturating_sub(last_at)),
                 back: sum.tag,
                 last_at,
             }

@@ -8,9 +8,9 @@ use proptest::prelude::*;
 use super::*;
 use crate::collaborative::RecentItem;
 use crate::collaborative::co_visits::query_weights;
-use crate::collaborative::profile::{NARROW, PROFILES, QueryProfile};
 use crate::ids::Row;
 use crate::params::CollaborativeParams;
+use crate::params::QueryProfile;
 use crate::popularity::{ScoredRow, keep_best};
 use crate::time::{DAY_MS, MINUTE_MS, SECOND_MS, TimestampMs};
 
@@ -43,7 +43,15 @@ fn recommend(
 ) -> Vec<ScoredRow> {
     let (mut scratch, mut out) = (KnnScratch::default(), Vec::new());
     let evolving = evolving_of(evolving);
-    index.recommend(&evolving, exclude, &NARROW, params, 1_000, &mut scratch, &mut out);
+    index.recommend(
+        &evolving,
+        exclude,
+        &QueryProfile::NARROW,
+        params,
+        1_000,
+        &mut scratch,
+        &mut out,
+    );
     out
 }
 
@@ -81,8 +89,7 @@ fn naive(sessions: &[(i64, Vec<Row>)], evolving: &[Row], profile: &QueryProfile,
     let mut similar: Vec<(f32, i64, usize, Row)> = Vec::new();
     for (number, (similarity, newest_shared)) in shared {
         let last_at = sessions[number].0;
-        let age_ms = (NOW.0 - last_at).max(0) as f32;
-        let similarity = similarity * (-age_ms / profile.session_recency_ms).exp();
+        let similarity = similarity * profile.recency(NOW.0 - last_at);
         similar.push((similarity, last_at, number, newest_shared));
     }
     similar.sort_by(|a, b| b.0.total_cmp(&a.0).then((b.1, b.2).cmp(&(a.1, a.2))));
@@ -125,7 +132,7 @@ proptest! {
         evolving in prop::collection::vec(0..25_u32, 1..14),
         m in 1..30_u32,
         k in 1..20_u32,
-        profile in prop::sample::select(&PROFILES[..]),
+        profile in prop::sample::select(vec![QueryProfile::NARROW, QueryProfile::WIDE]),
     ) {
         let evolving = distinct(&evolving);
         let (index, mut plain) = (SessionKnn::new(64), Vec::new());
@@ -346,7 +353,15 @@ fn real_sessions_are_continued_far_better_than_by_popularity() {
             }
             steps += 1;
             let recent: Vec<RecentItem> = last_distinct(&session[..next]);
-            index.recommend(&recent, None, &NARROW, &params, 20, &mut scratch, &mut out);
+            index.recommend(
+                &recent,
+                None,
+                &QueryProfile::NARROW,
+                &params,
+                20,
+                &mut scratch,
+                &mut out,
+            );
             hits += u32::from(out.iter().any(|found| found.row == target));
             let unseen = popular.iter().filter(|scored| !evolving.contains(&scored.row)).take(20);
             popular_hits += u32::from(unseen.into_iter().any(|found| found.row == target));

@@ -13,12 +13,11 @@ use std::fmt;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::co_visits::RecentItem;
-use super::profile::QueryProfile;
 use super::session_knn::{KnnScratch, SessionKnn};
 use super::session_slot::{SessionKey, SessionRecord};
 use crate::event::Signal;
 use crate::ids::Row;
-use crate::params::{CollaborativeParams, SimilarUsersParams};
+use crate::params::{CollaborativeParams, QueryProfile, SimilarUsersParams};
 use crate::popularity::ScoredRow;
 use crate::time::TimestampMs;
 
@@ -88,13 +87,13 @@ impl SimilarUsers {
         out: &mut Vec<ScoredRow>,
     ) {
         let profile = QueryProfile {
-            name: "users",
             item_decay: ITEM_DECAY,
             session_decay: ITEM_DECAY,
+            linear_decay: ITEM_DECAY,
             item_popularity_power: POPULARITY_POWER,
             vote_popularity_power: POPULARITY_POWER,
             vote_step_decay: VOTE_STEP_DECAY,
-            session_recency_ms: params.recency_ms as f32,
+            session_recency_ms: params.recency_ms,
             item_weight: 0.0,
             linear_weight: 0.0,
         };

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::check::Checks;
+use super::profiles::{self, ProfileMode, QueryProfile};
 use crate::time::{DAY_MS, MINUTE_MS};
 
 /// Co-engagement and session neighbours.
@@ -32,8 +33,26 @@ pub struct CollaborativeParams {
     pub linear_items_max: u32,
     /// The ridge of the linear model.
     pub linear_regularisation: f32,
+    /// An item's own ridge on top of it: this share of how often it was liked.
+    pub linear_frequency_ridge: f32,
+    /// Half-life of a session in the linear model, in milliseconds.
+    pub linear_half_life_ms: i64,
     /// A pause longer than this ends a session, in milliseconds.
     pub session_gap_ms: i64,
+    /// How far back a request looks: by itself, or always by one of the two profiles.
+    pub profile: ProfileMode,
+    /// Where the last item says nearly everything.
+    pub narrow: QueryProfile,
+    /// Where the last dozens of items say more together.
+    pub wide: QueryProfile,
+}
+
+impl CollaborativeParams {
+    /// The profiles, the one that serves at the beginning first.
+    #[must_use]
+    pub fn profiles(&self) -> [&QueryProfile; 2] {
+        [&self.narrow, &self.wide]
+    }
 }
 
 impl Default for CollaborativeParams {
@@ -50,7 +69,12 @@ impl Default for CollaborativeParams {
             knn_neighbours: 200,
             linear_items_max: 2_000,
             linear_regularisation: 300.0,
+            linear_frequency_ridge: 0.0,
+            linear_half_life_ms: 365 * DAY_MS,
             session_gap_ms: 30 * MINUTE_MS,
+            profile: ProfileMode::Auto,
+            narrow: QueryProfile::NARROW,
+            wide: QueryProfile::WIDE,
         }
     }
 }
@@ -63,10 +87,19 @@ pub(super) fn validate(params: &CollaborativeParams, checks: &mut Checks) {
         ("pair_pause_ms", params.pair_pause_ms),
         ("recency_pause_ms", params.recency_pause_ms),
         ("session_gap_ms", params.session_gap_ms),
+        ("linear_half_life_ms", params.linear_half_life_ms),
     ] {
         checks.duration(format!("collaborative.{field}"), value_ms);
     }
+    profiles::validate("narrow", &params.narrow, checks);
+    profiles::validate("wide", &params.wide, checks);
     for (field, value, min, max) in [
+        (
+            "linear_frequency_ridge",
+            f64::from(params.linear_frequency_ridge),
+            0.0,
+            100.0,
+        ),
         ("pair_window", f64::from(params.pair_window), 1.0, 200.0),
         ("pair_gap_power", f64::from(params.pair_gap_power), 0.0, 4.0),
         ("pair_reverse_weight", f64::from(params.pair_reverse_weight), 0.0, 1.0),

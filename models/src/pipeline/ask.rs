@@ -147,7 +147,7 @@ mod tests {
             params: &params,
             control: params.control(&world),
             active: ActiveRules::default(),
-            profile: world.profiles.current(),
+            profile: world.profiles.current(&params.collaborative),
             session: &viewer.state,
             taste: &taste,
             admission: Admission {

@@ -9,10 +9,9 @@
 use super::Taste;
 use super::taste::cosine;
 use crate::catalogue::CatalogueSnapshot;
-use crate::collaborative::QueryProfile;
 use crate::control::Control;
 use crate::features::WordWeights;
-use crate::params::Params;
+use crate::params::{Params, QueryProfile};
 use crate::popularity::{ScoredRow, keep_best};
 use crate::recall::{Admission, BLEND_COUNT, CHANNEL_COUNT, Channel, Pool, evidence_place};
 

@@ -50,7 +50,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
         excluded: query.excluded,
         behaviour: &behaviour,
     };
-    let profile = world.profiles.current();
+    let profile = world.profiles.current(&params.collaborative);
     let mut recall = RecallContext {
         world,
         params,
@@ -233,7 +233,7 @@ fn choose_candidates(
         &scratch.short_categories,
         params,
         rulebook.control,
-        world.profiles.current(),
+        world.profiles.current(&params.collaborative),
         world.linear.events(),
     );
     ranker.order(admission, count, &mut scratch.order);

@@ -3,11 +3,11 @@
 use rand_xoshiro::Xoshiro256PlusPlus;
 
 use super::{Admission, FilterCounts};
-use crate::collaborative::{KnnScratch, QUERY_ITEMS_MAX, QueryProfile, RecentItem, RecentScratch};
+use crate::collaborative::{KnnScratch, QUERY_ITEMS_MAX, RECENT_ITEMS_MAX, RecentItem, RecentScratch};
 use crate::control::{ActiveRules, Control, MixScratch};
 use crate::ids::Row;
 use crate::index::{Neighbour, SearchScratch};
-use crate::params::Params;
+use crate::params::{Params, QueryProfile};
 use crate::pipeline::Taste;
 use crate::popularity::{BoardEntry, ScoredRow, keep_best_admitted};
 use crate::session::{RecentAction, SessionState};
@@ -63,7 +63,7 @@ impl RecallContext<'_> {
     /// is one.
     pub(super) fn load_recent_items(&mut self) -> Option<TimestampMs> {
         let scratch = &mut *self.scratch;
-        self.session.recent_positive(QUERY_ITEMS_MAX, &mut scratch.recent);
+        self.session.recent_positive(RECENT_ITEMS_MAX, &mut scratch.recent);
         scratch.items.clear();
         scratch.items.extend(scratch.recent.iter().rev().map(RecentItem::from));
         scratch.items.last().map(|item| item.at)
@@ -78,4 +78,9 @@ impl RecallContext<'_> {
     pub fn admits(&mut self, row: Row) -> bool {
         self.admission.admits(row, &mut self.filtered)
     }
+}
+
+/// The last of the viewer's items, which item-item scores and like sessions look at.
+pub(super) fn newest(items: &[RecentItem]) -> &[RecentItem] {
+    &items[items.len().saturating_sub(QUERY_ITEMS_MAX)..]
 }

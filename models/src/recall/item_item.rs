@@ -1,5 +1,6 @@
 //! Recall by co-engagement: items that were liked together with what the viewer liked last.
 
+use super::context::newest;
 use super::{Channel, RecallChannel, RecallContext};
 use crate::popularity::ScoredRow;
 
@@ -19,7 +20,7 @@ impl RecallChannel for ItemItemChannel {
         };
         let scratch = &mut *context.scratch;
         context.world.co_visits.score_from_recent(
-            &scratch.items,
+            newest(&scratch.items),
             context.profile,
             as_of.min(context.now),
             &context.params.collaborative,

@@ -25,6 +25,7 @@ impl RecallChannel for LinearChannel {
         let scratch = &mut *context.scratch;
         model.score_from_recent(
             &scratch.items,
+            context.profile,
             &context.params.collaborative,
             usize::MAX,
             &mut scratch.co_visits,

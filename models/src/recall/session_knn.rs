@@ -1,5 +1,6 @@
 //! Recall by like sessions: what was liked in the sessions most similar to this one.
 
+use super::context::newest;
 use super::{Channel, RecallChannel, RecallContext};
 use crate::popularity::ScoredRow;
 
@@ -17,7 +18,7 @@ impl RecallChannel for SessionKnnChannel {
         }
         let scratch = &mut *context.scratch;
         context.world.session_knn.recommend(
-            &scratch.items,
+            newest(&scratch.items),
             context.session.knn_session,
             context.profile,
             &context.params.collaborative,

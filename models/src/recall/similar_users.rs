@@ -1,5 +1,6 @@
 //! Recall by like viewers: what those engaged with who, over weeks, engaged with the same items.
 
+use super::context::newest;
 use super::{Channel, RecallChannel, RecallContext};
 use crate::popularity::ScoredRow;
 
@@ -20,7 +21,7 @@ impl RecallChannel for SimilarUsersChannel {
         context
             .world
             .similar_users
-            .recommend(&scratch.items, own, params, &mut scratch.knn, out);
+            .recommend(newest(&scratch.items), own, params, &mut scratch.knn, out);
         context.keep_best(out, quota);
     }
 }

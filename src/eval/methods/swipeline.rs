@@ -283,7 +283,7 @@ impl Replay {
 
     fn refit_if_due(&self) {
         let params = self.world.params.load().collaborative;
-        let is_wanted = self.world.profiles.current().linear_weight > 0.0;
+        let is_wanted = self.world.profiles.current(&params).linear_weight > 0.0;
         if is_wanted && self.world.linear.is_due(&params) {
             // The server goes on with the model before, too.
             let _ = self.world.linear.refit(&self.world.session_knn, &params, self.threads);
