@@ -23,42 +23,9 @@ use crate::eval::table::{main_table, slice_table};
     Exit codes: 0 measured, 1 a file is bad or a leak was found, 2 wrong usage."
 )]
 pub struct Args {
-    /// How the log is written
-    #[arg(long, value_enum)]
-    format: LogFormat,
-    /// What is asked [default: next-like for movielens, leave-last for sequence, rank-shown for kuairand]
-    #[arg(long, value_enum)]
-    protocol: Option<Protocol>,
-    /// Ratings (movielens, also a folder), or logs of impressions (kuairand, several)
-    #[arg(long, value_name = "FILE", num_args = 1..)]
-    data: Vec<PathBuf>,
-    /// Training file (sessions, sequence)
-    #[arg(long, value_name = "FILE")]
-    train: Option<PathBuf>,
-    /// Test file (sessions, sequence)
-    #[arg(long, value_name = "FILE")]
-    test: Option<PathBuf>,
-    /// Videos (kuairand)
-    #[arg(long, value_name = "FILE")]
-    items: Option<PathBuf>,
-    /// What viewers watched before the log (kuairand)
-    #[arg(long, value_name = "FILE")]
-    history: Option<PathBuf>,
-    /// What is known of viewers (kuairand)
-    #[arg(long, value_name = "FILE")]
-    viewers: Option<PathBuf>,
-    /// First day of the test part, such as 2022-04-29 (kuairand)
-    #[arg(long, value_name = "DATE")]
-    test_from: Option<jiff::civil::Date>,
-    /// Learn finished test sessions as they end (sessions)
-    #[arg(long)]
-    online: bool,
-    /// Share of the events that is history (next-like)
-    #[arg(long, default_value_t = 0.8, value_parser = share)]
-    split: f64,
-    /// Ask at most so many questions (sessions) [default: all]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
-    cases: Option<u32>,
+    /// The log.
+    #[command(flatten)]
+    log: LogArgs,
     /// Rows of the table, by name [default: all but ablations]
     #[arg(long, value_name = "NAME,...", value_delimiter = ',')]
     methods: Vec<String>,
@@ -82,6 +49,47 @@ pub struct Args {
     report: Option<PathBuf>,
 }
 
+/// Which log, and how it is asked.
+#[derive(Debug, clap::Args)]
+pub struct LogArgs {
+    /// How the log is written
+    #[arg(long, value_enum)]
+    format: LogFormat,
+    /// What is asked [default: next-like for movielens and events, leave-last for sequence, rank-shown for kuairand]
+    #[arg(long, value_enum)]
+    protocol: Option<Protocol>,
+    /// Ratings (movielens, also a folder), exported events (events), or logs of impressions (kuairand, several)
+    #[arg(long, value_name = "FILE", num_args = 1..)]
+    data: Vec<PathBuf>,
+    /// Training file (sessions, sequence)
+    #[arg(long, value_name = "FILE")]
+    train: Option<PathBuf>,
+    /// Test file (sessions, sequence)
+    #[arg(long, value_name = "FILE")]
+    test: Option<PathBuf>,
+    /// Videos (kuairand), or items as `swipeline export` wrote them (events)
+    #[arg(long, value_name = "FILE")]
+    pub(super) items: Option<PathBuf>,
+    /// What viewers watched before the log (kuairand)
+    #[arg(long, value_name = "FILE")]
+    history: Option<PathBuf>,
+    /// What is known of viewers (kuairand)
+    #[arg(long, value_name = "FILE")]
+    viewers: Option<PathBuf>,
+    /// First day of the test part, such as 2022-04-29 (kuairand)
+    #[arg(long, value_name = "DATE")]
+    test_from: Option<jiff::civil::Date>,
+    /// Learn finished test sessions as they end (sessions)
+    #[arg(long)]
+    online: bool,
+    /// Share of the events that is history (next-like)
+    #[arg(long, default_value_t = 0.8, value_parser = share)]
+    split: f64,
+    /// Ask at most so many questions (sessions) [default: all]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    cases: Option<u32>,
+}
+
 /// How a log is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum LogFormat {
@@ -91,6 +99,8 @@ enum LogFormat {
     Sessions,
     /// One `user item` line per event.
     Sequence,
+    /// The product's own: what `swipeline export events` wrote.
+    Events,
     /// Impressions in KuaiRand's official CSV columns.
     Kuairand,
 }
@@ -111,7 +121,7 @@ enum Protocol {
 /// # Errors
 /// A file cannot be read or written, a method cannot be fitted, or a leak was found.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let task = task(args).unwrap_or_else(|wrong| wrong_usage("eval", &wrong));
+    let task = task(&args.log).unwrap_or_else(|wrong| wrong_usage("eval", &wrong));
     let known = task.method_names();
     if let Some(unknown) = args.methods.iter().find(|name| !known.contains(&name.as_str())) {
         wrong_usage(
@@ -144,7 +154,7 @@ pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
 }
 
 /// A params document, with what is wrong with it by field.
-fn read_params(path: &Path) -> anyhow::Result<Params> {
+pub(super) fn read_params(path: &Path) -> anyhow::Result<Params> {
     let text = std::fs::read_to_string(path).with_context(|| path.display().to_string())?;
     let document = serde_json::from_str(&text).with_context(|| path.display().to_string())?;
     parse(document).map_err(|errors| {
@@ -164,7 +174,7 @@ fn share(text: &str) -> Result<f64, String> {
 }
 
 /// What the flags ask for, or what is wrong with them.
-fn task(args: &Args) -> Result<Task, String> {
+pub(super) fn task(args: &LogArgs) -> Result<Task, String> {
     let needed = |file: &Option<PathBuf>, flag: &str| {
         let format = args
             .format
@@ -177,6 +187,16 @@ fn task(args: &Args) -> Result<Task, String> {
             data: ratings(&args.data)?,
             split: args.split,
         }),
+        (LogFormat::Events, None | Some(Protocol::NextLike)) => {
+            let [data] = args.data.as_slice() else {
+                return Err("--format events needs --data FILE, one file".to_owned());
+            };
+            Ok(Task::Events {
+                data: data.clone(),
+                items: args.items.clone(),
+                split: args.split,
+            })
+        }
         (LogFormat::Movielens, Some(Protocol::LeaveLast)) => Ok(Task::LeaveLast {
             data: ratings(&args.data)?,
         }),
@@ -214,6 +234,7 @@ fn no_such_protocol(format: LogFormat, protocol: Protocol) -> String {
         |value: Option<clap::builder::PossibleValue>| value.map_or(String::new(), |value| value.get_name().into());
     let offered = match format {
         LogFormat::Movielens => "next-like and leave-last",
+        LogFormat::Events => "next-like",
         LogFormat::Sessions => "none to choose (leave --protocol out)",
         LogFormat::Sequence => "leave-last",
         LogFormat::Kuairand => "rank-shown",

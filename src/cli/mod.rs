@@ -15,6 +15,8 @@ pub mod serve;
 pub mod snapshot;
 pub mod token;
 pub mod train;
+mod train_embeddings;
+mod train_params;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -55,7 +57,7 @@ pub enum Command {
     Export(export::Args),
     /// Measure the recommendations on a real log, beside simple methods
     Eval(Box<eval::Args>),
-    /// Train the ranking model from what was served and what came of it
+    /// Train what the server loads: the ranking model, or the numbers of its params document
     Train(train::Args),
     /// Ask a running server for a user's feed
     Recommend(recommend::Args),

@@ -29,6 +29,10 @@ pub struct Args {
 enum What {
     /// Train the ranking model from what was served and what came of it
     Ranker(Box<RankerArgs>),
+    /// Choose the numbers of the params document on a log
+    Params(Box<super::train_params::Args>),
+    /// Learn item embeddings from what viewers liked
+    Embeddings(Box<super::train_embeddings::Args>),
 }
 
 /// Arguments of `swipeline train ranker`.
@@ -82,7 +86,14 @@ struct RankerArgs {
 /// # Errors
 /// The samples cannot be read, there are too few, or the model cannot be written.
 pub fn run(args: &Args) -> anyhow::Result<ExitCode> {
-    let What::Ranker(args) = &args.what;
+    match &args.what {
+        What::Ranker(args) => run_ranker(args),
+        What::Params(args) => super::train_params::run(args),
+        What::Embeddings(args) => super::train_embeddings::run(args),
+    }
+}
+
+fn run_ranker(args: &RankerArgs) -> anyhow::Result<ExitCode> {
     let (samples, all_predicted) = match &args.data {
         Some(data_dir) => (samples_of(data_dir, args)?, true),
         None => read_samples(&args.from)?,

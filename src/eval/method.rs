@@ -9,6 +9,7 @@ use swipeline_models::params::Params;
 use super::item_set::ItemSet;
 use super::log::{Catalogue, Interaction};
 use super::shown::{FeedCatalogue, OUTCOME_COUNT, Outcome, Shown, WatchHistory};
+use super::tune::Tuned;
 
 /// What a method is fitted on.
 #[derive(Debug, Clone, Copy)]
@@ -85,12 +86,18 @@ impl Answer {
 }
 
 /// A trial on the end of the training part, for choosing hyper-parameters.
-pub(crate) trait Validation {
+pub(crate) trait Validation: Sync {
     /// The first part of the history, on which a trial is fitted.
     fn history(&self) -> History<'_>;
 
-    /// Fits `method` on [`Self::history`], replays the rest of the training part by the protocol at hand and returns
-    /// NDCG@10.
+    /// Fits `method` on [`Self::history`] with one thread, replays the rest of the training part by the protocol at hand
+    /// and returns the NDCG@10 of each of the first `cases_max` cases.
+    ///
+    /// # Errors
+    /// What fitting says.
+    fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<f32>>;
+
+    /// The mean over the cases of a trial, fitted with all threads.
     ///
     /// # Errors
     /// What fitting says.
@@ -109,8 +116,8 @@ pub(crate) trait NextItemMethod {
     ///
     /// # Errors
     /// What fitting a trial says.
-    fn tune(&mut self, _validation: &dyn Validation) -> Result<()> {
-        Ok(())
+    fn tune(&mut self, _validation: &dyn Validation) -> Result<Option<Tuned>> {
+        Ok(None)
     }
 
     /// Begins anew with the history.
@@ -149,6 +156,15 @@ pub(crate) struct ImpressionHistory<'a> {
 pub(crate) trait ImpressionMethod {
     /// The name of its row.
     fn name(&self) -> &str;
+
+    /// Chooses hyper-parameters (`--tune`) on the last of the training days; called before [`Self::fit`]. By default there
+    /// are none.
+    ///
+    /// # Errors
+    /// What fitting a trial says.
+    fn tune(&mut self, _history: &ImpressionHistory<'_>) -> Result<Option<Tuned>> {
+        Ok(None)
+    }
 
     /// Begins anew with the history.
     ///

@@ -8,7 +8,7 @@ mod cpu;
 mod item_set;
 mod judge;
 mod leaks;
-mod log;
+pub(crate) mod log;
 mod method;
 mod methods;
 mod metrics;
@@ -23,3 +23,5 @@ mod summary;
 pub(crate) mod table;
 #[cfg(test)]
 mod testing;
+pub(crate) mod tune;
+pub(crate) mod whole_log;

@@ -67,8 +67,13 @@ impl<'a> NextItemBench<'a> {
         tune: bool,
         mut progress: impl FnMut(),
     ) -> Result<(Row, usize)> {
-        if tune {
-            method.tune(&self.setup.validation(self.log, self.effort))?;
+        let tuned = if tune {
+            method.tune(&self.setup.validation(self.log, self.effort))?
+        } else {
+            None
+        };
+        if let Some(tuned) = &tuned {
+            eprintln!("{}", tuned.describe(method.name()));
         }
         method.fit(&self.setup.history(self.log, self.effort))?;
         let (mut cases, mut costs_us, mut shown) = (Vec::new(), Vec::new(), Vec::new());
@@ -95,6 +100,7 @@ impl<'a> NextItemBench<'a> {
             lists: Some(lists.describe(self.log)),
             slices: slices(&cases, self.effort.seed),
             cpu_us_median,
+            tuned,
         };
         Ok((row, cases.len()))
     }

@@ -32,6 +32,15 @@ pub(crate) enum Task {
         /// The share of events that is history.
         split: f64,
     },
+    /// The product's own export, replayed in time order.
+    Events {
+        /// The events.
+        data: PathBuf,
+        /// The items, for what they are about.
+        items: Option<PathBuf>,
+        /// The share of events that is history.
+        split: f64,
+    },
     /// MovieLens, each user's last item.
     LeaveLast {
         /// The ratings.
@@ -100,7 +109,7 @@ impl Task {
 
     fn protocol(&self) -> &'static str {
         match self {
-            Task::NextLike { .. } => "next-like",
+            Task::NextLike { .. } | Task::Events { .. } => "next-like",
             Task::LeaveLast { .. } | Task::Sequence { .. } => "leave-last",
             Task::Sessions { online: true, .. } => "sessions-online",
             Task::Sessions { online: false, .. } => "sessions",
@@ -111,6 +120,11 @@ impl Task {
     fn files(&self) -> Vec<&Path> {
         match self {
             Task::NextLike { data, .. } | Task::LeaveLast { data } => vec![data],
+            Task::Events { data, items, .. } => [Some(data), items.as_ref()]
+                .into_iter()
+                .flatten()
+                .map(PathBuf::as_path)
+                .collect(),
             Task::Sequence { train, test } | Task::Sessions { train, test, .. } => vec![train, test],
             Task::RankShown {
                 data,
@@ -149,6 +163,10 @@ pub(crate) fn run(task: &Task, options: &Options) -> Result<Report> {
     match task {
         Task::NextLike { data, split } => {
             let log = next_like::split(read::movielens::read(data)?, *split);
+            next_item(NextItemSetup::NextLike, &log, options, &mut report)?;
+        }
+        Task::Events { data, items, split } => {
+            let log = next_like::split(read::events::read(data, items.as_deref())?, *split);
             next_item(NextItemSetup::NextLike, &log, options, &mut report)?;
         }
         Task::LeaveLast { data } => {
@@ -248,7 +266,7 @@ fn rank_shown(log: &ImpressionLog, test_from: u32, options: &Options, report: &m
         }
         let progress = Progress::start(name, test);
         let (row, cases) = bench
-            .measure(make().as_mut(), || progress.tick())
+            .measure(make().as_mut(), options.tune, || progress.tick())
             .with_context(|| format!("method {name}"))?;
         progress.finish(cases);
         report.cases = cases;

@@ -68,15 +68,20 @@ impl<'a> ShownBench<'a> {
         }
     }
 
-    /// Fits and measures one method; `progress` hears of every case.
+    /// Tunes (if asked to), fits and measures one method; `progress` hears of every case.
     ///
     /// # Errors
     /// What fitting says.
     pub(crate) fn measure(
         &self,
         method: &mut dyn ImpressionMethod,
+        tune: bool,
         mut progress: impl FnMut(),
     ) -> Result<(Row, usize)> {
+        let tuned = if tune { method.tune(&self.history())? } else { None };
+        if let Some(tuned) = &tuned {
+            eprintln!("{}", tuned.describe(method.name()));
+        }
         method.fit(&self.history())?;
         let test = &self.log.impressions[self.cut..];
         let mut item_events = vec![0_u32; self.log.catalogue.item_ids.len()];
@@ -104,6 +109,7 @@ impl<'a> ShownBench<'a> {
             lists: None,
             slices: slices(&cases, self.effort.seed),
             cpu_us_median,
+            tuned,
         };
         Ok((row, cases.len()))
     }

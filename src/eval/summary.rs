@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::Serialize;
 
+use super::tune::Tuned;
+
 /// Metrics by name over some cases.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub(crate) struct Measured {
@@ -73,6 +75,9 @@ pub(crate) struct Row {
     pub(crate) lists: Option<ListQuality>,
     /// The same per slice.
     pub(crate) slices: Vec<Slice>,
+    /// What was tuned.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) tuned: Option<Tuned>,
     /// Median processor time of an answer, in microseconds; for the terminal.
     #[serde(skip)]
     pub(crate) cpu_us_median: f64,

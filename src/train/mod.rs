@@ -3,6 +3,7 @@
 //! Owns where samples come from ([`join`], [`file`]), the check of what is written ([`ranker`]) and the words of the
 //! report ([`table`]). How a network learns and how it is judged is `swipeline_models::train`'s matter.
 
+pub(crate) mod embeddings;
 mod file;
 mod join;
 pub(crate) mod ranker;

@@ -60,6 +60,17 @@ pub struct FoldIn {
 /// Trains on `(user, item, weight)` for a catalogue of `item_count` items.
 #[must_use]
 pub fn train_ials(rows: &[(u32, u32, f32)], item_count: usize, config: &IalsConfig) -> ItemFactors {
+    train_ials_from(rows, item_count, config, &|_| None)
+}
+
+/// The same from earlier vectors: items that `earlier` knows (with as many entries) begin there, the others by chance.
+#[must_use]
+pub fn train_ials_from<'e>(
+    rows: &[(u32, u32, f32)],
+    item_count: usize,
+    config: &IalsConfig,
+    earlier: &dyn Fn(u32) -> Option<&'e [f32]>,
+) -> ItemFactors {
     let user_count = rows.iter().map(|(user, ..)| *user as usize + 1).max().unwrap_or(0);
     let items_of = group(
         user_count,
@@ -85,6 +96,11 @@ pub fn train_ials(rows: &[(u32, u32, f32)], item_count: usize, config: &IalsConf
         factors: vec![0.0; user_count * config.dims],
         gram: Vec::new(),
     };
+    for (item, vector) in (0..).zip(model.factors.chunks_exact_mut(config.dims)) {
+        if let Some(known) = earlier(item).filter(|known| known.len() == config.dims) {
+            vector.copy_from_slice(known);
+        }
+    }
     for _ in 0..config.iterations {
         model.refresh_gram();
         model.solve_all(&items_of, &mut users.factors);

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::binner::BINS_MAX;
 use super::forest::{BinnedRows, Forest, ForestParams};
-use super::logistic::OnlineLogistic;
+use super::logistic::{LogisticSteps, OnlineLogistic};
 use super::replay::{REPLAY_MAX, Replay};
 use super::scaler::Scaler;
 use super::stack::{MEMBER_COUNT, Members, Stack};
@@ -22,6 +22,9 @@ pub struct LiveParams {
     pub trees: bool,
     /// Whether the logistic member learns; without it the trees are the model, and there is none before the first.
     pub logistic: bool,
+    /// How far the logistic member goes with an outcome.
+    #[serde(default)]
+    pub steps: LogisticSteps,
     /// How they are grown.
     pub forest: ForestParams,
     /// Outcomes before the first trees.
@@ -41,6 +44,7 @@ impl Default for LiveParams {
         Self {
             trees: true,
             logistic: true,
+            steps: LogisticSteps::default(),
             forest: ForestParams::default(),
             forest_rows_min: 8_192,
             forest_growth: 1.35,
@@ -202,7 +206,8 @@ impl LiveModel {
         self.scaler.learn(sample.row);
         if self.params.logistic {
             self.scaler.scale(sample.row, &mut scratch.scaled);
-            self.logistic.learn(sample.ids, &scratch.scaled, &labels);
+            self.logistic
+                .learn(sample.ids, &scratch.scaled, &labels, &self.params.steps);
         }
         if self.params.trees {
             let opinion = if self.params.logistic {

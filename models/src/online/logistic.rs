@@ -8,12 +8,29 @@ use crate::streaming::{LABEL_COUNT, sigmoid};
 
 /// Weight rows; ids are hashed to them.
 pub const LOGISTIC_ROWS: usize = 1 << 17;
-const STEP: f32 = 0.01;
-const ID_STEP: f32 = 0.01;
 const BIAS_STEP: f32 = 0.02;
 const FIRST_CURVATURE: f32 = 1.0;
 
 type Labels = [f32; LABEL_COUNT];
+
+/// How far a step goes.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct LogisticSteps {
+    /// For the weights of columns.
+    pub columns: f32,
+    /// For the weights of ids.
+    pub ids: f32,
+}
+
+impl Default for LogisticSteps {
+    fn default() -> Self {
+        Self {
+            columns: 0.01,
+            ids: 0.01,
+        }
+    }
+}
 
 /// The learner.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -63,7 +80,7 @@ impl OnlineLogistic {
     }
 
     /// One step towards the labels.
-    pub fn learn(&mut self, ids: &[u64], inputs: &[f32], labels: &Labels) {
+    pub fn learn(&mut self, ids: &[u64], inputs: &[f32], labels: &Labels, steps: &LogisticSteps) {
         let log_odds = self.log_odds(ids, inputs);
         let errors: Labels = std::array::from_fn(|label| labels[label] - sigmoid(log_odds[label]));
         for (bias, error) in self.bias.iter_mut().zip(errors) {
@@ -75,7 +92,7 @@ impl OnlineLogistic {
                 &mut self.squares[slot(id)],
                 &errors,
                 1.0,
-                ID_STEP,
+                steps.ids,
             );
         }
         for (column, &input) in inputs.iter().enumerate().take(self.linear.len()) {
@@ -84,7 +101,7 @@ impl OnlineLogistic {
                 &mut self.linear_squares[column],
                 &errors,
                 input,
-                STEP,
+                steps.columns,
             );
         }
     }
@@ -115,7 +132,7 @@ mod tests {
             let (id, input) = (random.below(2) as u64, random.unit() * 2.0 - 1.0);
             let flag = |yes: bool| f32::from(u8::from(yes));
             let labels = [flag(id == 0), flag(input > 0.0), 1.0, 0.0];
-            logistic.learn(&[mix(id)], &[input], &labels);
+            logistic.learn(&[mix(id)], &[input], &labels, &LogisticSteps::default());
         }
         let odds = |id: u64, input: f32| logistic.log_odds(&[mix(id)], &[input]);
         assert!(odds(0, 0.0)[0] > 1.0 && odds(1, 0.0)[0] < -1.0);

@@ -15,7 +15,7 @@ mod stack;
 pub use binner::{BINS_MAX, Binner};
 pub use forest::{BinnedRows, Forest, ForestParams};
 pub use live::{ForestJob, LiveModel, LiveParams, LiveScratch, Prediction, Sample};
-pub use logistic::{LOGISTIC_ROWS, OnlineLogistic};
+pub use logistic::{LOGISTIC_ROWS, LogisticSteps, OnlineLogistic};
 pub use random::SplitMix;
 pub use replay::{REPLAY_MAX, Replay};
 pub(crate) use replay::{from_half, to_half};

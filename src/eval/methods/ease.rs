@@ -1,12 +1,14 @@
 //! EASE, trained once on the history; viewers are folded in by what they had.
 
 use anyhow::{Context, Result};
+use serde_json::Value;
 use swipeline_models::baselines;
 use swipeline_models::baselines::ease::{EaseConfig, train_ease};
 
 use super::{recency_weights, rows_of};
 use crate::eval::log::Interaction;
 use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
+use crate::eval::tune::Tuned;
 
 /// The row `ease` or `ease-recent`.
 #[derive(Debug)]
@@ -46,20 +48,23 @@ impl NextItemMethod for Ease {
         self.name
     }
 
-    fn tune(&mut self, validation: &dyn Validation) -> Result<()> {
-        let mut best = (f64::NEG_INFINITY, self.config);
+    fn tune(&mut self, validation: &dyn Validation) -> Result<Option<Tuned>> {
+        let before = validation.score(&mut Self::new(self.name, self.config, self.recency))?;
+        let (mut best, mut trials) = ((before, self.config), 1);
         for regularisation in [50.0, 100.0, 200.0, 300.0, 500.0, 1_000.0] {
             let config = EaseConfig {
                 regularisation,
                 ..self.config
             };
+            trials += 1;
             let reached = validation.score(&mut Self::new(self.name, config, self.recency))?;
             if reached > best.0 {
                 best = (reached, config);
             }
         }
         self.config = best.1;
-        Ok(())
+        let chosen = [("regularisation", Value::from(self.config.regularisation))];
+        Ok(Some(Tuned::of_baseline(before, best.0, trials, chosen)))
     }
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {

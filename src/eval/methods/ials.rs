@@ -1,11 +1,13 @@
 //! iALS, trained once on the history; viewers are folded in by what they had.
 
 use anyhow::Result;
+use serde_json::Value;
 use swipeline_models::baselines::ials::{FoldIn, IalsConfig, ItemFactors, train_ials};
 
 use super::{recency_weights, rows_of};
 use crate::eval::log::Interaction;
 use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
+use crate::eval::tune::Tuned;
 
 /// The row `ials` or `ials-recent`.
 #[derive(Debug)]
@@ -30,6 +32,16 @@ impl Ials {
         Self::new("ials-recent", IalsConfig::default(), super::RECENCY)
     }
 
+    /// With these settings, the last items of a viewer counting most.
+    pub(crate) fn with(config: IalsConfig) -> Self {
+        Self::new("ials-recent", config, super::RECENCY)
+    }
+
+    /// The settings.
+    pub(crate) fn config(&self) -> IalsConfig {
+        self.config
+    }
+
     fn new(name: &'static str, config: IalsConfig, recency: f32) -> Self {
         Self {
             name,
@@ -47,8 +59,9 @@ impl NextItemMethod for Ials {
         self.name
     }
 
-    fn tune(&mut self, validation: &dyn Validation) -> Result<()> {
-        let mut best = (f64::NEG_INFINITY, self.config);
+    fn tune(&mut self, validation: &dyn Validation) -> Result<Option<Tuned>> {
+        let before = validation.score(&mut Self::new(self.name, self.config, self.recency))?;
+        let (mut best, mut trials) = ((before, self.config), 1);
         for dims in [32, 64, 128] {
             for regularisation in [0.003, 0.01, 0.03] {
                 for unobserved in [0.03, 0.1, 0.3] {
@@ -58,6 +71,7 @@ impl NextItemMethod for Ials {
                         unobserved,
                         ..self.config
                     };
+                    trials += 1;
                     let reached = validation.score(&mut Self::new(self.name, config, self.recency))?;
                     if reached > best.0 {
                         best = (reached, config);
@@ -66,7 +80,12 @@ impl NextItemMethod for Ials {
             }
         }
         self.config = best.1;
-        Ok(())
+        let chosen = [
+            ("dims", Value::from(self.config.dims)),
+            ("regularisation", Value::from(self.config.regularisation)),
+            ("unobserved", Value::from(self.config.unobserved)),
+        ];
+        Ok(Some(Tuned::of_baseline(before, best.0, trials, chosen)))
     }
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {

@@ -11,7 +11,9 @@ mod rates;
 pub(crate) mod session_knn;
 pub(crate) mod streaming;
 mod streaming_facts;
+mod streaming_tune;
 pub(crate) mod swipeline;
+mod swipeline_log;
 pub(crate) mod transitions;
 pub(crate) mod user_item_logistic;
 
@@ -71,6 +73,9 @@ pub(crate) const ABLATIONS: &[(&str, MakeNextItem)] = &[
             switch_off(params, "embedding");
             switch_off(params, "embedding_long");
         }))
+    }),
+    ("swipeline-embeddings", || {
+        Box::new(Swipeline::with_embeddings("swipeline-embeddings"))
     }),
     ("swipeline-no-hot", || {
         Box::new(Swipeline::ablation("swipeline-no-hot", |params| {

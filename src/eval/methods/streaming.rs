@@ -12,8 +12,10 @@ use swipeline_models::streaming::{
 };
 
 use super::streaming_facts::{Facts, lanes};
+use super::streaming_tune;
 use crate::eval::method::{ImpressionHistory, ImpressionMethod};
 use crate::eval::shown::{OUTCOME_COUNT, Outcome, Shown, WatchHistory, moments};
+use crate::eval::tune::Tuned;
 
 /// The most predictions of one millisecond whose rows are kept for learning; beyond it a row is made again.
 const SERVED_MAX: usize = 1_024;
@@ -69,6 +71,7 @@ struct Served {
 pub(crate) struct Streaming {
     name: &'static str,
     without: Without,
+    params: LiveParams,
     facts: Facts,
     shared: StreamingFeatures,
     viewers: FxHashMap<u32, Viewer>,
@@ -87,23 +90,22 @@ pub(crate) struct Streaming {
 impl Streaming {
     /// A method that has seen nothing.
     pub(crate) fn new(name: &'static str, without: Without) -> Self {
-        let defaults = LiveParams::default();
-        Self::with(name, without, defaults.seed)
-    }
-
-    fn with(name: &'static str, without: Without, seed: u64) -> Self {
-        let columns = column_names();
         let params = LiveParams {
             trees: without != Without::Trees,
             logistic: without != Without::Logistic,
-            seed,
             ..LiveParams::default()
         };
+        Self::with(name, without, params)
+    }
+
+    fn with(name: &'static str, without: Without, params: LiveParams) -> Self {
+        let columns = column_names();
         let model = LiveModel::new(columns.len(), params);
         let hidden = (0..columns.len()).filter(|column| without.hides(&columns[*column]));
         Self {
             name,
             without,
+            params,
             facts: Facts::default(),
             shared: StreamingFeatures::default(),
             viewers: FxHashMap::default(),
@@ -166,8 +168,22 @@ impl ImpressionMethod for Streaming {
         self.name
     }
 
+    fn tune(&mut self, history: &ImpressionHistory<'_>) -> Result<Option<Tuned>> {
+        let (name, without) = (self.name, self.without);
+        let make = move |params| -> Box<dyn ImpressionMethod> { Box::new(Self::with(name, without, params)) };
+        let Some((params, tuned)) = streaming_tune::tune(name, self.params, history, &make)? else {
+            return Ok(None);
+        };
+        self.params = params;
+        Ok(Some(tuned))
+    }
+
     fn fit(&mut self, history: &ImpressionHistory<'_>) -> Result<()> {
-        *self = Self::with(self.name, self.without, history.seed);
+        let params = LiveParams {
+            seed: history.seed,
+            ..self.params
+        };
+        *self = Self::with(self.name, self.without, params);
         self.facts = Facts::of(history.catalogue);
         self.threads = history.threads;
         if self.without != Without::History {

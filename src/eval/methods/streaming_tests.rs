@@ -73,7 +73,9 @@ fn whole() -> Streaming {
 
 fn metric(log: &ImpressionLog, method: &mut dyn ImpressionMethod, name: &str) -> f64 {
     let bench = ShownBench::new(log, TEST_DAY, EFFORT);
-    let (row, _) = bench.measure(method, || ()).expect("a method that can be fitted");
+    let (row, _) = bench
+        .measure(method, false, || ())
+        .expect("a method that can be fitted");
     row.measured.metrics[name]
 }
 

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use anyhow::{Context, Result};
 use rustc_hash::FxHashMap;
 use swipeline_models::catalogue::Change;
-use swipeline_models::event::{Event, Signal};
+use swipeline_models::event::Event;
 use swipeline_models::ids::{AuthorId, ItemId, Row, UserId};
 use swipeline_models::index::IndexParams;
 use swipeline_models::item::{ITEM_CATEGORIES_MAX, Item};
@@ -23,13 +23,13 @@ use swipeline_models::session::SessionState;
 use swipeline_models::time::TimestampMs;
 use swipeline_models::world::World;
 
+use super::swipeline_log::{embeddings_of, event_of, item_name};
 use crate::eval::log::{Catalogue, Interaction, ItemFacts};
-use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest};
+use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
+use crate::eval::tune::{Tuned, tune_next_item};
 
 /// The trending lists are made again after so many events of the log.
 const EVENTS_PER_TRENDING: usize = 200;
-/// One below a like counts as watched to the end, anything lower as watched.
-const COMPLETE_BELOW_LIKE: f32 = 1.0;
 
 /// One change of the defaults, for an ablation.
 pub(crate) type Without = fn(&mut Params);
@@ -38,6 +38,8 @@ pub(crate) type Without = fn(&mut Params);
 pub(crate) struct Swipeline {
     name: &'static str,
     without: Without,
+    /// Whether items get embeddings learned from the history.
+    learned_embeddings: bool,
     params: Params,
     replay: Option<Replay>,
 }
@@ -49,6 +51,8 @@ struct Replay {
     threads: usize,
     seed: u64,
     facts: Vec<ItemFacts>,
+    /// Learned from the history, one per item; empty where there are none.
+    embeddings: Vec<Vec<f32>>,
     /// Each item of the log: its row once it has been put into the catalogue.
     rows: Vec<Option<Row>>,
     /// The item of each row.
@@ -79,9 +83,23 @@ impl Swipeline {
         Self {
             name,
             without,
+            learned_embeddings: false,
             params: Params::default(),
             replay: None,
         }
+    }
+
+    /// With item embeddings that `train embeddings` makes of the history, in place of hashed words.
+    pub(crate) fn with_embeddings(name: &'static str) -> Self {
+        Self {
+            learned_embeddings: true,
+            ..Self::ablation(name, |_| {})
+        }
+    }
+
+    /// The params that it goes by.
+    pub(crate) fn into_params(self) -> Params {
+        self.params
     }
 }
 
@@ -94,11 +112,30 @@ impl NextItemMethod for Swipeline {
         self.params = params.clone();
     }
 
+    fn tune(&mut self, validation: &dyn Validation) -> Result<Option<Tuned>> {
+        let (name, without, learned_embeddings) = (self.name, self.without, self.learned_embeddings);
+        let make = move |params: Params| -> Box<dyn NextItemMethod> {
+            Box::new(Self {
+                name,
+                without,
+                learned_embeddings,
+                params,
+                replay: None,
+            })
+        };
+        let (params, tuned) = tune_next_item(name, &self.params, validation, &make)?;
+        self.params = params;
+        Ok(Some(tuned))
+    }
+
     fn fit(&mut self, history: &History<'_>) -> Result<()> {
         let mut params = self.params.clone();
         params.cold_start.first_slates = 0;
         (self.without)(&mut params);
         let mut replay = Replay::new(history, params)?;
+        if self.learned_embeddings {
+            replay.embeddings = embeddings_of(history);
+        }
         replay.put_all(history.events);
         for event in history.events {
             replay.learn(event);
@@ -137,6 +174,7 @@ impl Replay {
             threads: history.threads,
             seed: history.seed,
             facts: items.clone(),
+            embeddings: Vec::new(),
             rows: vec![None; item_ids.len()],
             items: Vec::new(),
             stats: Vec::new(),
@@ -190,6 +228,7 @@ impl Replay {
         let duration = facts.duration_ms.and_then(|duration| u32::try_from(duration).ok());
         let mut categories = facts.categories;
         categories.truncate(ITEM_CATEGORIES_MAX);
+        let embedding = self.embeddings.get(item as usize).filter(|vector| !vector.is_empty());
         let item = Item {
             id: ItemId::new(&item_name(item)).ok()?,
             title: facts.title,
@@ -199,7 +238,7 @@ impl Replay {
             duration_ms: duration,
             created_at: TimestampMs(facts.created_at_ms.unwrap_or(at_ms).min(at_ms)),
             regions: Vec::new(),
-            embedding: None,
+            embedding: embedding.cloned(),
             hidden: false,
             attributes: Default::default(),
         };
@@ -209,33 +248,13 @@ impl Replay {
         })
     }
 
-    /// What the product is told of an event of the log.
-    fn event(&self, event: &Interaction) -> Option<Event> {
-        let (signal, watch_ms) = if event.value >= self.like_value_min {
-            (Signal::Like, None)
-        } else if event.value >= self.like_value_min - COMPLETE_BELOW_LIKE {
-            (Signal::Complete, None)
-        } else {
-            (Signal::View, Some(u32::MAX))
-        };
-        Some(Event {
-            event_id: None,
-            user: UserId::new(&format!("u{}", event.user)).ok()?,
-            item: ItemId::new(&item_name(event.item)).ok()?,
-            signal,
-            at: TimestampMs(event.at_ms),
-            watch_ms,
-            position: None,
-            request_id: None,
-            context: Default::default(),
-        })
-    }
-
     fn learn(&mut self, happened: &Interaction) {
         let Some(row) = self.row_of(happened.item, happened.at_ms) else {
             return;
         };
-        let Some(event) = self.event(happened) else { return };
+        let Some(event) = event_of(happened, self.like_value_min, &self.facts) else {
+            return;
+        };
         self.running.remove(&happened.user);
         let viewer = self
             .viewers
@@ -328,7 +347,10 @@ impl Replay {
     fn follow(&mut self, request: &NextItemRequest<'_>) {
         let known = self.running.get(&request.user).map_or(0, |viewer| viewer.events);
         for happened in request.context.iter().skip(known) {
-            let (Some(row), Some(event)) = (self.row_of(happened.item, happened.at_ms), self.event(happened)) else {
+            let (Some(row), Some(event)) = (
+                self.row_of(happened.item, happened.at_ms),
+                event_of(happened, self.like_value_min, &self.facts),
+            ) else {
                 continue;
             };
             let viewer = self
@@ -354,8 +376,4 @@ impl Viewer {
             events: 0,
         }
     }
-}
-
-fn item_name(item: u32) -> String {
-    format!("i{item}")
 }

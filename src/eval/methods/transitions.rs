@@ -1,11 +1,13 @@
 //! Decayed transitions: what followed the viewer's last items.
 
 use anyhow::Result;
+use serde_json::Value;
 use swipeline_models::baselines;
 use swipeline_models::baselines::transitions::TransitionsConfig;
 
 use crate::eval::log::Interaction;
 use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
+use crate::eval::tune::Tuned;
 
 /// The weight of an event that is no like: it was chosen to be watched, and says a little less.
 const UNLIKED: f32 = 0.5;
@@ -40,9 +42,10 @@ impl NextItemMethod for Transitions {
         "transitions"
     }
 
-    fn tune(&mut self, validation: &dyn Validation) -> Result<()> {
+    fn tune(&mut self, validation: &dyn Validation) -> Result<Option<Tuned>> {
         let score = |config: &TransitionsConfig| validation.score(&mut Self::new(*config));
-        let mut best = (score(&self.config)?, self.config);
+        let before = score(&self.config)?;
+        let (mut best, mut trials) = ((before, self.config), 1);
         // One setting after the other, each from the best so far.
         let steps: [fn(TransitionsConfig) -> Vec<TransitionsConfig>; 4] = [
             |config| {
@@ -83,6 +86,7 @@ impl NextItemMethod for Transitions {
         ];
         for step in steps {
             for config in step(best.1) {
+                trials += 1;
                 let reached = score(&config)?;
                 if reached > best.0 {
                     best = (reached, config);
@@ -90,7 +94,15 @@ impl NextItemMethod for Transitions {
             }
         }
         self.config = best.1;
-        Ok(())
+        let chosen = [
+            ("context_items", Value::from(self.config.context_items)),
+            ("context_decay", Value::from(self.config.context_decay)),
+            ("window", Value::from(self.config.window)),
+            ("reverse", Value::from(self.config.reverse)),
+            ("damping_from", Value::from(self.config.damping_from)),
+            ("damping_to", Value::from(self.config.damping_to)),
+        ];
+        Ok(Some(Tuned::of_baseline(before, best.0, trials, chosen)))
     }
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {

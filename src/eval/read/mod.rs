@@ -3,6 +3,7 @@
 //! Owns what all formats share: numbering ids, walking lines, errors that name file and line. A bad line ends the
 //! reading: a number measured on half a log is worse than none.
 
+pub(crate) mod events;
 pub(crate) mod items;
 pub(crate) mod kuairand;
 pub(crate) mod movielens;

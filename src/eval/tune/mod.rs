@@ -1,0 +1,332 @@
+//! Choosing hyper-parameters of the product on the training part.
+//!
+//! Owns how much is tried, who scores a trial and what is said about it. Nothing of the test part comes here: a trial
+//! is fitted on the first part of the training part and asked on the rest of it ([`super::setup`]).
+
+mod search;
+mod space;
+
+use std::io::IsTerminal;
+
+use anyhow::Result;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde::Serialize;
+use serde_json::Value;
+use swipeline_models::online::LiveParams;
+use swipeline_models::params::{Params, parse};
+
+use self::search::{Budget, Found, Search};
+pub(crate) use self::space::tidy;
+use self::space::{Point, Space};
+use super::method::{NextItemMethod, Validation};
+
+/// What the product's row is tuned with. A trial of 100 000 events takes some seconds of one core.
+const NEXT_ITEM_BUDGET: Budget = Budget {
+    trials_max: 72,
+    random_trials: 12,
+    cases_short: 1_500,
+    cases_whole: 6_000,
+};
+
+/// What the live model of outcomes is tuned with: a trial grows trees several times, on all threads.
+const LIVE_BUDGET: Budget = Budget {
+    trials_max: 24,
+    random_trials: 4,
+    cases_short: usize::MAX,
+    cases_whole: usize::MAX,
+};
+
+/// A number that was tuned.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(crate) struct Turned {
+    /// Its name: a path of the params document, or a baseline's own.
+    pub(crate) name: String,
+    /// What it was; absent for baselines, which know no document.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) before: Option<Value>,
+    /// What was chosen.
+    pub(crate) after: Value,
+}
+
+/// What tuning came to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+pub(crate) struct Tuned {
+    /// What decided.
+    pub(crate) metric: &'static str,
+    /// Its mean at the beginning, over the cases of a trial.
+    pub(crate) before: f64,
+    /// Its mean with what was chosen, over the same cases.
+    pub(crate) after: f64,
+    /// How many settings were tried, short trials included.
+    pub(crate) trials: usize,
+    /// What was turned; empty when nothing was better than what was there.
+    pub(crate) turned: Vec<Turned>,
+}
+
+impl Tuned {
+    /// What a baseline chose.
+    pub(crate) fn of_baseline<const N: usize>(
+        before: f64,
+        after: f64,
+        trials: usize,
+        chosen: [(&str, Value); N],
+    ) -> Self {
+        let turned = chosen.map(|(name, after)| Turned {
+            name: name.to_owned(),
+            before: None,
+            after,
+        });
+        Self {
+            metric: "ndcg@10",
+            before,
+            after,
+            trials,
+            turned: turned.into(),
+        }
+    }
+
+    /// The same for people, one line and one more per number.
+    pub(crate) fn describe(&self, name: &str) -> String {
+        let Self {
+            metric,
+            before,
+            after,
+            trials,
+            turned,
+        } = self;
+        let mut text =
+            format!("{name}: tuned in {trials} trials, {metric} {before:.4} -> {after:.4} on the training part");
+        if turned.is_empty() {
+            text.push_str("; nothing was better than what was there");
+        }
+        for one in turned {
+            let before = one.before.as_ref().map(|before| format!("{before} -> "));
+            text.push_str(&format!(
+                "\n  {} = {}{}",
+                one.name,
+                before.unwrap_or_default(),
+                one.after
+            ));
+        }
+        text
+    }
+}
+
+/// Chooses the params of the product for next-item questions, from `base` on; `make` makes the method with some params.
+///
+/// # Errors
+/// What fitting a trial says.
+pub(crate) fn tune_next_item(
+    name: &'static str,
+    base: &Params,
+    validation: &dyn Validation,
+    make: &(dyn Fn(Params) -> Box<dyn NextItemMethod> + Sync),
+) -> Result<(Params, Tuned)> {
+    tune_within(NEXT_ITEM_BUDGET, name, base, validation, make)
+}
+
+fn tune_within(
+    budget: Budget,
+    name: &'static str,
+    base: &Params,
+    validation: &dyn Validation,
+    make: &(dyn Fn(Params) -> Box<dyn NextItemMethod> + Sync),
+) -> Result<(Params, Tuned)> {
+    let knobs = space::NEXT_ITEM.iter().chain(space::NARROW).chain(space::WIDE);
+    let space = Space::new(serde_json::to_value(base)?, knobs.copied());
+    let params_of = |point: &Point| parse(space.document(point)).unwrap_or_else(|_| base.clone());
+    let history = validation.history();
+    let score = |points: &[Point], cases: usize| -> Result<Vec<Vec<f32>>> {
+        in_parallel(points, history.threads, &|point| {
+            validation.gains(make(params_of(point)).as_mut(), cases)
+        })
+    };
+    let progress = Progress::start(name, budget.trials_max);
+    let search = Search {
+        space: &space,
+        budget,
+        score: &score,
+        progress: &|trials, best| progress.say(trials, best),
+    };
+    let found = search.run(space.origin(), history.seed)?;
+    progress.finish();
+    Ok((params_of(&found.point), told(&space, &found, "ndcg@10")))
+}
+
+/// Chooses the params of the live model of outcomes; `gains` says of some params what each of so many cases of the
+/// training part gains.
+///
+/// # Errors
+/// What fitting a trial says.
+pub(crate) fn tune_live(
+    name: &'static str,
+    base: LiveParams,
+    seed: u64,
+    gains: &dyn Fn(LiveParams, usize) -> Result<Vec<f32>>,
+) -> Result<(LiveParams, Tuned)> {
+    let space = Space::new(serde_json::to_value(base)?, space::LIVE.iter().copied());
+    let params_of = |point: &Point| serde_json::from_value(space.document(point)).unwrap_or(base);
+    let score = |points: &[Point], cases: usize| points.iter().map(|point| gains(params_of(point), cases)).collect();
+    let progress = Progress::start(name, LIVE_BUDGET.trials_max);
+    let search = Search {
+        space: &space,
+        budget: LIVE_BUDGET,
+        score: &score,
+        progress: &|trials, best| progress.say(trials, best),
+    };
+    let found = search.run(space.origin(), seed)?;
+    progress.finish();
+    Ok((
+        params_of(&found.point),
+        told(&space, &found, "negative relative log loss"),
+    ))
+}
+
+fn told(space: &Space, found: &Found, metric: &'static str) -> Tuned {
+    let turned = space
+        .changes(&found.point)
+        .into_iter()
+        .map(|(path, before, after)| Turned {
+            name: path.to_owned(),
+            before: Some(before),
+            after,
+        });
+    Tuned {
+        metric,
+        before: found.before,
+        after: found.after,
+        trials: found.trials,
+        turned: turned.collect(),
+    }
+}
+
+/// Scores points on several threads; the answers are in the order of the points.
+fn in_parallel(
+    points: &[Point],
+    threads: usize,
+    score: &(dyn Fn(&Point) -> Result<Vec<f32>> + Sync),
+) -> Result<Vec<Vec<f32>>> {
+    let mut answers = Vec::with_capacity(points.len());
+    for batch in points.chunks(threads.max(1)) {
+        let scored: Vec<Result<Vec<f32>>> = std::thread::scope(|scope| {
+            let running: Vec<_> = batch.iter().map(|point| scope.spawn(move || score(point))).collect();
+            let joined = running.into_iter().map(|one| one.join());
+            joined
+                .map(|answer| answer.unwrap_or_else(|_| Err(anyhow::anyhow!("a trial panicked"))))
+                .collect()
+        });
+        for one in scored {
+            answers.push(one?);
+        }
+    }
+    Ok(answers)
+}
+
+/// How far a search is: a bar on a terminal, a line now and then otherwise.
+struct Progress {
+    name: &'static str,
+    bar: Option<ProgressBar>,
+}
+
+impl Progress {
+    fn start(name: &'static str, trials_max: usize) -> Self {
+        let bar = std::io::stderr().is_terminal().then(|| {
+            let style = ProgressStyle::with_template("{msg:40} {bar:30} {pos}/{len} trials  {elapsed}");
+            // A template that does not parse would be a fault of this file; the default style serves as well.
+            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+            ProgressBar::new(trials_max as u64).with_style(style).with_message(name)
+        });
+        Self { name, bar }
+    }
+
+    fn say(&self, trials: usize, best: f64) {
+        let words = format!("{}: tuning, best {best:.4}", self.name);
+        match &self.bar {
+            Some(bar) => {
+                bar.set_message(words);
+                bar.set_position(trials as u64);
+            }
+            None => eprintln!("{words} after {trials} trials"),
+        }
+    }
+
+    fn finish(&self) {
+        if let Some(bar) = &self.bar {
+            bar.finish_and_clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::eval::log::Interaction;
+    use crate::eval::method::{Answer, History, NextItemRequest};
+
+    /// Gains the more the nearer the window of pairs is to ten items.
+    struct Windowed(Params);
+
+    impl NextItemMethod for Windowed {
+        fn name(&self) -> &str {
+            "windowed"
+        }
+        fn fit(&mut self, _: &History<'_>) -> Result<()> {
+            Ok(())
+        }
+        fn learn(&mut self, _: &Interaction) {}
+        fn rank(&mut self, _: &NextItemRequest<'_>, answer: &mut Answer) {
+            let score = 1.0 / (1.0 + (self.0.collaborative.pair_window as f32 - 10.0).abs());
+            answer.scores(1)[0] = score;
+        }
+    }
+
+    struct Asking(crate::eval::log::Catalogue, crate::eval::item_set::ItemSet);
+
+    impl Validation for Asking {
+        fn history(&self) -> History<'_> {
+            History {
+                catalogue: &self.0,
+                events: &[],
+                threads: 2,
+                seed: 1,
+                like_value_min: 1.0,
+            }
+        }
+        fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<f32>> {
+            let mut answer = Answer::default();
+            let request = NextItemRequest {
+                user: 0,
+                now_ms: 0,
+                context: &[],
+                candidates: &self.1,
+                places: 1,
+            };
+            method.rank(&request, &mut answer);
+            let score = match answer.view() {
+                crate::eval::method::AnswerView::Scores(scores) => scores[0],
+                crate::eval::method::AnswerView::List(_) => 0.0,
+            };
+            Ok(vec![score; cases_max.min(100)])
+        }
+        fn score(&self, method: &mut dyn NextItemMethod) -> Result<f64> {
+            Ok(self.gains(method, 1)?[0].into())
+        }
+    }
+
+    #[test]
+    fn the_product_gets_the_document_that_gains_most_and_says_what_was_turned() {
+        let validation = Asking(Default::default(), crate::eval::item_set::ItemSet::full(1));
+        let budget = Budget {
+            trials_max: 200,
+            random_trials: 4,
+            ..NEXT_ITEM_BUDGET
+        };
+        let make = |params: Params| -> Box<dyn NextItemMethod> { Box::new(Windowed(params)) };
+        let (params, tuned) =
+            tune_within(budget, "windowed", &Params::default(), &validation, &make).expect("a search");
+        assert_eq!(params.collaborative.pair_window, 10);
+        assert!((tuned.after - 1.0).abs() < 1e-6 && tuned.before < 0.1);
+        let words = tuned.describe("windowed");
+        assert!(words.contains("collaborative.pair_window = 30 -> 10"), "{words}");
+    }
+}
