@@ -215,13 +215,13 @@ fn simulate(feed: Feed, catalogue: &Catalogue) -> Vec<Outcome> {
     let mut seats: Vec<Seat> = (0..VIEWERS as u64).map(seat).collect();
     simulation.keep_up(NOW);
     for swipe in 0..SWIPES as usize {
-        for number in 0..seats.len() {
+        for (number, seat) in seats.iter_mut().enumerate() {
             let place = swipe * VIEWERS + number;
             let at = NOW.0 + swipe as i64 * SWIPE_MS + number as i64 * SWIPE_MS / VIEWERS as i64;
-            if place % SWIPES_PER_TRENDING == 0 {
+            if place.is_multiple_of(SWIPES_PER_TRENDING) {
                 simulation.keep_up(TimestampMs(at));
             }
-            simulation.swipe(feed, &mut seats[number], TimestampMs(at), &item_of);
+            simulation.swipe(feed, seat, TimestampMs(at), &item_of);
         }
     }
     seats.into_iter().map(|seat| seat.outcome).collect()

@@ -265,7 +265,9 @@ pub(crate) fn tidy(value: &Value) -> Value {
                 .parse::<f64>()
                 .map_or_else(|_| value.clone(), Value::from)
         }
-        _ => value.clone(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) | Value::Object(_) => {
+            value.clone()
+        }
     }
 }
 
