@@ -40,7 +40,7 @@ pub enum Channel {
     SimilarUsers = 12,
     /// What a boost rule of the operator asks for.
     Boost = 13,
-    /// A mixer; its name is in the params, see [`MixerNames`].
+    /// A mixer; its name is in the params, see [`crate::control::MixerNames`].
     Mixer1 = 14,
     /// A mixer.
     Mixer2 = 15,
@@ -77,7 +77,7 @@ impl Channel {
     pub const MIXERS: [Channel; MIXERS_MAX] = [Channel::Mixer1, Channel::Mixer2, Channel::Mixer3, Channel::Mixer4];
 
     /// The name in params, explanations, metrics and on the wire. What stands for a mixer has the operator's name there
-    /// instead: [`MixerNames::name`].
+    /// instead: [`crate::control::MixerNames::name`].
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
