@@ -1,7 +1,8 @@
 //! What a swipe costs: from the event to the finished slate, by catalogue size, by stage and by what the pool saves.
 //!
 //! `cargo bench -p swipeline-models --bench swipe`; criterion's numbers are wall time, the table at the end is CPU time
-//! of the thread. `SWIPE_BENCH_ITEMS=10000,100000` measures only those sizes.
+//! of the thread. `SWIPE_BENCH_ITEMS=10000,100000` measures only those sizes; `SWIPE_BENCH_PARAMS=FILE` puts a params
+//! document (JSON, what differs from the defaults) in force.
 
 mod swipe_world;
 
@@ -222,6 +223,17 @@ fn print_table(lines: &[Line]) {
     }
 }
 
+/// Puts the document that the environment names in force.
+fn put_params(world: &World) {
+    let Ok(path) = std::env::var("SWIPE_BENCH_PARAMS") else {
+        return;
+    };
+    let text = std::fs::read_to_string(path).expect("a readable document");
+    let document = serde_json::from_str(&text).expect("JSON");
+    let params = swipeline_models::params::parse(document).expect("valid params");
+    world.set_params(std::sync::Arc::new(params));
+}
+
 fn sizes() -> Vec<usize> {
     let named = std::env::var("SWIPE_BENCH_ITEMS").ok();
     let parsed = named.map(|sizes| {
@@ -248,6 +260,7 @@ fn main() {
     for items in sizes() {
         let started = wall_ns();
         let world = world_of(items);
+        put_params(&world);
         println!("{items} items set up in {:.1} s", (wall_ns() - started) as f64 / 1e9);
         let mut scratch = Scratch::default();
         let viewers = viewers(&world, items, &mut scratch);
