@@ -21,7 +21,7 @@ use crate::features::schema::FEATURE_COUNT;
 const DETAIL_CHARS_MAX: usize = 400;
 
 /// Rows of the plan with a fixed size: the 200 candidates that are ranked unless said otherwise, and those that explore.
-const SIZED_ROWS: usize = 208;
+const SIZED_ROWS: usize = 224;
 /// Fewer rows are not padded up to the fixed size.
 const SIZED_ROWS_MIN: usize = 128;
 
@@ -281,7 +281,7 @@ mod tests {
         assert_eq!((ranker.name(), ranker.version()), ("onnx", PRIOR_MODEL_VERSION));
         let mut scratch = RankScratch::new();
         let (mut scores, mut golden) = (Vec::new(), Vec::new());
-        for n in [1, 2, 7, 10, 64, 127, 128, 200, 208, 209, 500, 3] {
+        for n in [1, 2, 7, 10, 64, 127, 128, 200, 208, 224, 225, 500, 3] {
             let rows = warm_up_rows(n);
             ranker
                 .score(&rows, n, &mut scores, &mut scratch)
