@@ -44,17 +44,19 @@ mod load;
 mod model;
 #[cfg(test)]
 mod overload_tests;
+mod params;
 #[cfg(test)]
 mod rest_tests;
+mod socket;
 mod stats;
 mod users;
+
+pub use socket::SocketHandle;
 
 /// How often idle sessions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
 /// How many users of one call are asked at a time.
 const USERS_AT_A_TIME: usize = 64;
-/// How many messages of sockets may be on their way to one session.
-const IN_FLIGHT_MAX: usize = 200;
 
 /// The engine: cheap to clone, safe to share. Must be started inside an actix system.
 #[derive(Clone)]
@@ -62,13 +64,6 @@ pub struct Engine {
     shared: SharedRef,
     tasks: Arc<parking_lot::Mutex<Vec<JoinHandle<()>>>>,
     arbiters: Arc<parking_lot::Mutex<Vec<Arbiter>>>,
-}
-
-/// One socket's way into its session. Dropping it detaches the socket.
-pub struct SocketHandle {
-    addr: Addr<crate::session::SessionActor>,
-    activity: Arc<crate::session::Activity>,
-    socket: SocketId,
 }
 
 impl Engine {
@@ -305,63 +300,6 @@ impl Engine {
         Ok(SocketHandle { addr, activity, socket })
     }
 
-    /// The `params` document in force.
-    #[must_use]
-    pub fn params(&self) -> Arc<ParamsDocument> {
-        self.shared.params.current()
-    }
-
-    /// The versions that can be gone back to, the newest first (bounded).
-    #[must_use]
-    pub fn params_history(&self) -> Vec<Arc<ParamsDocument>> {
-        self.shared.params.history()
-    }
-
-    /// Replaces the document; keys that are left out have their defaults.
-    ///
-    /// # Errors
-    /// `InvalidMany` names every bad key; `Outdated` when another version than the expected one is in force.
-    pub async fn put_params(
-        &self,
-        document: serde_json::Value,
-        edit: ParamsEdit,
-    ) -> Result<Arc<ParamsDocument>, EngineError> {
-        self.change_params(move |shared| shared.params.put(shared, document, &edit))
-            .await
-    }
-
-    /// Changes some keys (RFC 7396 merge patch).
-    ///
-    /// # Errors
-    /// `InvalidMany` names every bad key; `Outdated` when another version than the expected one is in force.
-    pub async fn patch_params(
-        &self,
-        patch: serde_json::Value,
-        edit: ParamsEdit,
-    ) -> Result<Arc<ParamsDocument>, EngineError> {
-        self.change_params(move |shared| shared.params.patch(shared, &patch, &edit))
-            .await
-    }
-
-    /// Makes an earlier version the newest again.
-    ///
-    /// # Errors
-    /// `NotFound` when the version is not kept, `Outdated` when another version than the expected one is in force.
-    pub async fn roll_back_params(&self, version: u64, edit: ParamsEdit) -> Result<Arc<ParamsDocument>, EngineError> {
-        self.change_params(move |shared| shared.params.roll_back(shared, version, &edit))
-            .await
-    }
-
-    async fn change_params(
-        &self,
-        change: impl FnOnce(&Shared) -> Result<Arc<ParamsDocument>, EngineError> + Send + 'static,
-    ) -> Result<Arc<ParamsDocument>, EngineError> {
-        let shared = self.shared.clone();
-        let changed = tokio::task::spawn_blocking(move || change(&shared)).await;
-        self.shared.archive.wake();
-        changed.map_err(|error| EngineError::Unavailable(error.to_string()))?
-    }
-
     /// Writes a checkpoint now.
     ///
     /// # Errors
@@ -446,46 +384,6 @@ impl Engine {
             .wait_committed(swipeline_storage::Seq(sequence))
             .await
             .map_err(|error| journal_error(&error))
-    }
-}
-
-impl SocketHandle {
-    /// Hands a message to the session. Never waits. `received_at` is when the frame arrived (for event-to-feed).
-    ///
-    /// # Errors
-    /// `Overloaded` when the session has too much in flight, `Unavailable` when the session is gone.
-    pub fn send(&self, id: Option<MessageId>, message: ClientMessage, received_at: Instant) -> Result<(), EngineError> {
-        if self.activity.enter() >= IN_FLIGHT_MAX {
-            self.activity.leave();
-            return Err(EngineError::Overloaded { retry_after_ms: 100 });
-        }
-        let deliver = Deliver {
-            socket: self.socket,
-            id,
-            message,
-            received_at,
-        };
-        self.addr.try_send(deliver).map_err(|error| {
-            self.activity.leave();
-            match error {
-                SendError::Full(_) => EngineError::Overloaded { retry_after_ms: 100 },
-                SendError::Closed(_) => EngineError::Unavailable("the session has ended".to_owned()),
-            }
-        })
-    }
-}
-
-impl Drop for SocketHandle {
-    fn drop(&mut self) {
-        let (addr, socket) = (self.addr.clone(), self.socket);
-        if addr.try_send(Detach { socket }).is_err() && addr.connected() {
-            // The mailbox is full: wait for room beside the caller.
-            if let Ok(runtime) = tokio::runtime::Handle::try_current() {
-                runtime.spawn(async move {
-                    let _ = addr.send(Detach { socket }).await;
-                });
-            }
-        }
     }
 }
 

@@ -1,33 +1,26 @@
 //! Feeds: running the pipeline for this viewer, pushing to the sockets, answering one-shot requests.
 
 use std::borrow::Cow;
-use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use actix::{Context, Handler};
 use swipeline_models::catalogue::CatalogueSnapshot;
-use swipeline_models::control::MixerNames;
-use swipeline_models::effect::position_bucket;
 use swipeline_models::experiment::WishError;
 use swipeline_models::ids::{ItemId, Word};
 use swipeline_models::params::Params;
-use swipeline_models::pipeline::{Effort, Query, RequestContext, Slate, SlateItem, rank_items, run};
-use swipeline_models::rank::Objective;
-use swipeline_models::recall::{Channel, Filter};
-use swipeline_models::session::ServedItem;
+use swipeline_models::pipeline::{Effort, Query, RequestContext, Slate, run};
 use swipeline_models::wire::{
-    CauseDto, ChannelExplainDto, FeedAsk, FeedDto, FeedItemDto, FeedMode, FeedPushDto, FieldError, Hello, ItemDto,
-    MessageId, Name, RankReply, RankedItemDto, ServerMessage, SessionParamsDto,
+    CauseDto, FeedAsk, FeedDto, FeedMode, FeedPushDto, FieldError, Hello, MessageId, ServerMessage, SessionParamsDto,
 };
-use swipeline_models::world::World;
 
 use super::actor::SessionActor;
-use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, RankItems, SocketId};
+use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, SocketId};
 use super::outcomes::rows_served;
 use super::overloaded::keep_ranking;
 use super::served::slots_to_log;
 use super::situation::Situation;
+use super::slate_dto::{channel_reports, feed_items, served_items};
 use super::variant::ServedVariant;
 use crate::api::EngineError;
 use crate::clock;
@@ -190,49 +183,6 @@ impl Handler<OneShot> for SessionActor {
         };
         self.log_served(slots, &feed.request_id, ranked_at, situation, &variant);
         Ok((feed, sequence))
-    }
-}
-
-impl Handler<RankItems> for SessionActor {
-    type Result = Result<RankReply, EngineError>;
-
-    fn handle(&mut self, RankItems { query }: RankItems, _context: &mut Context<Self>) -> Self::Result {
-        self.touch();
-        let catalogue = &self.shared.world.catalogue;
-        let mut unknown = Vec::new();
-        let mut known = Vec::new();
-        for item in &query.items {
-            match catalogue.row(item.as_str()) {
-                Some(row) => known.push((row, item.as_str().to_owned())),
-                None => unknown.push(item.as_str().to_owned()),
-            }
-        }
-        let rows: Vec<u32> = known.iter().map(|(row, _)| *row).collect();
-        let situation = Situation {
-            region: self.region_of(query.region.as_deref()),
-            device: query.device.as_deref(),
-            network: None,
-        };
-        let params = self.params();
-        let ask = self.query(&params, rows.len(), situation, &[], false);
-        let mut items = Self::with_scratch(|scratch| {
-            let ranked = rank_items(&self.shared.world, &self.state, &rows, &ask, scratch)
-                .map_err(|error| EngineError::Unavailable(error.to_string()))?;
-            Ok::<_, EngineError>(
-                known
-                    .into_iter()
-                    .enumerate()
-                    .map(|(place, (_, item_id))| RankedItemDto {
-                        item_id,
-                        score: ranked.fused[place],
-                        objectives: objectives(&ranked.objectives[place]),
-                    })
-                    .collect::<Vec<_>>(),
-            )
-        })?;
-        items.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| a.item_id.cmp(&b.item_id)));
-        items.truncate(query.n.unwrap_or(usize::MAX));
-        Ok(RankReply { items, unknown })
     }
 }
 
@@ -399,7 +349,7 @@ impl SessionActor {
         made
     }
 
-    fn query<'a>(
+    pub(super) fn query<'a>(
         &self,
         params: &'a Params,
         n: usize,
@@ -431,7 +381,7 @@ impl SessionActor {
         }
     }
 
-    fn region_of(&self, asked: Option<&str>) -> Option<Word> {
+    pub(super) fn region_of(&self, asked: Option<&str>) -> Option<Word> {
         match asked {
             Some(region) => self.shared.world.catalogue.words().regions.get(region),
             None => self.state.region,
@@ -460,70 +410,6 @@ fn hashes(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
 
 fn variant_error(error: &WishError) -> EngineError {
     EngineError::Invalid(FieldError::new("variant", "variant_refused", error.to_string()))
-}
-
-fn served_items(slate: &Slate, snapshot: &CatalogueSnapshot, variant: &ServedVariant) -> Vec<ServedItem> {
-    let served = |(place, item): (usize, &SlateItem)| {
-        let hash = snapshot.entry(item.row)?.hash;
-        Some(ServedItem {
-            row: item.row,
-            hash,
-            channels: item.channels,
-            position: position_bucket(u32::try_from(place).unwrap_or(u32::MAX)),
-            variant: variant.tag,
-        })
-    };
-    slate.items.iter().enumerate().filter_map(served).collect()
-}
-
-fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot, names: &MixerNames) -> Vec<FeedItemDto> {
-    let mut items = Vec::with_capacity(slate.items.len());
-    for item in &slate.items {
-        let Some(entry) = snapshot.entry(item.row) else {
-            continue;
-        };
-        items.push(FeedItemDto {
-            item_id: entry.item.id.as_str().to_owned(),
-            score: if item.score.is_finite() { item.score } else { f32::MIN },
-            position: u32::try_from(items.len()).unwrap_or(u32::MAX),
-            channels: item.channels.iter().map(|channel| names.name(channel)).collect(),
-            reason: Cow::Borrowed(item.reason.reason()),
-            explore: item.propensity.is_some(),
-            propensity: item.propensity,
-            item: Some(Arc::new(ItemDto::card(&entry.item))),
-            explain: item.explain.clone(),
-        });
-    }
-    items
-}
-
-fn objectives(row: &[f32]) -> BTreeMap<Name, f32> {
-    Objective::ALL
-        .into_iter()
-        .map(|one| (Cow::Borrowed(one.name()), row[one.index()]))
-        .collect()
-}
-
-fn channel_reports(slate: &Slate, world: &World) -> BTreeMap<Name, ChannelExplainDto> {
-    let report = &slate.report;
-    let explain = |channel: Channel| {
-        let one = &report.channels[channel.number()];
-        let filtered = Filter::ALL
-            .into_iter()
-            .filter(|filter| one.filtered[*filter as usize] > 0)
-            .map(|filter| (Cow::Borrowed(filter.name()), one.filtered[filter as usize]));
-        let dto = ChannelExplainDto {
-            recalled: one.recalled,
-            filtered: filtered.collect(),
-            kept: report.kept[channel.number()],
-            on_slate: report.on_slate[channel.number()],
-            took_us: u32::try_from(one.took_ns / 1_000).unwrap_or(u32::MAX),
-            trouble: one.trouble.map(|trouble| Cow::Borrowed(trouble.name())),
-            breaker: (channel != Channel::Backfill).then(|| Cow::Borrowed(world.guards.state(channel).name())),
-        };
-        (world.mixers.name(channel), dto)
-    };
-    world.mixers.channels().map(explain).collect()
 }
 
 fn new_request_id() -> String {

@@ -195,23 +195,10 @@ mod tests {
 
     use super::*;
 
-    const KINDS: [SlotKind; 10] = [
-        SlotKind::Item,
-        SlotKind::Author,
-        SlotKind::Category,
-        SlotKind::UserCategory,
-        SlotKind::UserAuthor,
-        SlotKind::TagOverlap,
-        SlotKind::AuthorAffinity,
-        SlotKind::DeviceDuration,
-        SlotKind::HourCategory,
-        SlotKind::Position,
-    ];
-
     proptest! {
         #[test]
         fn every_key_has_a_place_in_the_part_of_its_kind(key: u64) {
-            for kind in KINDS {
+            for kind in SlotKind::ROW.into_iter().chain([SlotKind::Position]) {
                 let (start, length) = kind.part();
                 let place = u64::from(slot(kind, key));
                 prop_assert!((start..start + length).contains(&place), "{kind:?} {place}");
