@@ -7,6 +7,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
+use bytes::Bytes;
 use parking_lot::Mutex;
 use swipeline_models::wire::{FeedPushDto, ServerMessage};
 use swipeline_storage::CommitState;
@@ -26,9 +27,9 @@ pub struct PushedFeed {
     /// When the event that it answers was received; `None` when no event caused it.
     pub event_received_at: Option<Instant>,
     /// The JSON frame, once somebody encoded it.
-    pub json: OnceLock<String>,
+    pub json: OnceLock<Bytes>,
     /// The MessagePack frame, once somebody encoded it.
-    pub msgpack: OnceLock<Vec<u8>>,
+    pub msgpack: OnceLock<Bytes>,
 }
 
 /// Why the connection task has to close the socket.
@@ -161,6 +162,13 @@ impl SocketOutbox {
                 self.wake.notified().await;
             }
         }
+    }
+
+    /// The next thing to do, if there is one already.
+    #[must_use]
+    pub fn ready(&self) -> Option<Outgoing> {
+        let state = self.committed.borrow().clone();
+        self.take(&state).ok()
     }
 
     /// The next thing that may leave now, or whether acks wait for the journal.

@@ -1,10 +1,11 @@
 //! The two listeners: which address, which endpoints, which bounds.
 
-use std::any::Any;
 use std::net::{SocketAddr, TcpListener, ToSocketAddrs};
 use std::time::Duration;
 
-use actix_web::dev::Server;
+use actix_http::HttpService;
+use actix_service::map_config;
+use actix_web::dev::{AppConfig, Server, ServiceFactory, fn_factory};
 use actix_web::middleware::from_fn;
 use actix_web::rt::net::TcpStream;
 use actix_web::{App, HttpResponse, HttpServer, web};
@@ -12,6 +13,7 @@ use socket2::{Domain, SockRef, Socket, Type};
 
 use super::edge::{BodyLimits, Side, edge};
 use super::state::AppState;
+use super::upgrade::UpgradeService;
 use super::{Pages, StartError};
 use crate::openapi::Document;
 use crate::rest::{Endpoint, Problem, ProblemKind};
@@ -23,6 +25,8 @@ const BACKLOG: i32 = 4_096;
 const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// How long the last answers may take to reach their callers after everything else has stopped, in seconds.
 const SHUTDOWN_TIMEOUT_S: u64 = 1;
+/// How long a peer may take to close its side of a finished connection.
+const DISCONNECT_TIMEOUT: Duration = Duration::from_secs(1);
 /// How long bytes may wait for a peer that does not take them before the system drops the connection, as a multiple of
 /// the write timeout. The connection task gives up first and tries to say so for one write timeout more; this ends what it
 /// left in the system's buffer.
@@ -62,13 +66,14 @@ pub(super) fn serve_public(
     let server = &state.settings().server;
     let (workers, connections) = (server.workers, server.max_connections);
     let timeouts = [server.request_timeout_ms, server.keep_alive_ms].map(Duration::from_millis);
-    let send_timeout = Duration::from_millis(state.settings().ws.write_timeout_ms) * SEND_TIMEOUT_FACTOR;
+    let write_timeout = Duration::from_millis(state.settings().ws.write_timeout_ms);
+    let send_timeout = write_timeout * SEND_TIMEOUT_FACTOR;
     let limits = BodyLimits {
         bytes_max: server.body_bytes_max,
         part_timeout: timeouts[0],
     };
     let document = web::Data::new(Document::public());
-    let factory = move || {
+    let app = move || {
         App::new()
             .wrap(from_fn(edge))
             .app_data(state.clone())
@@ -83,15 +88,34 @@ pub(super) fn serve_public(
             })
             .default_service(web::to(unknown_path))
     };
-    let server = HttpServer::new(factory)
+    let builder = Server::build()
         .workers(workers)
-        .max_connections(connections.div_ceil(workers))
-        .client_request_timeout(timeouts[0])
-        .keep_alive(timeouts[1])
-        .on_connect(move |connection, _| tune(connection, send_timeout))
+        .max_concurrent_connections(connections.div_ceil(workers))
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
         .disable_signals();
-    Ok(server.listen(listener)?.run())
+    // The HTTP library's own server knows no way out of HTTP, so this is the same by hand, with one.
+    let stopping = builder.graceful_shutdown_signal();
+    let connection = move || {
+        let stopping = stopping.clone();
+        let upgradable = map_config(app(), |_| AppConfig::default());
+        let upgrade = move || {
+            let app = upgradable.new_service(());
+            async move { Ok::<_, ()>(UpgradeService::new(app.await?, write_timeout)) }
+        };
+        HttpService::build()
+            .graceful_shutdown_signal(move || {
+                let stopping = stopping.clone();
+                async move { stopping.notified().await }
+            })
+            .client_request_timeout(timeouts[0])
+            .client_disconnect_timeout(DISCONNECT_TIMEOUT)
+            .keep_alive(timeouts[1])
+            .on_connect_ext(move |stream: &TcpStream, _| tune(stream, send_timeout))
+            .upgrade(fn_factory(upgrade))
+            .h1(map_config(app(), |_| AppConfig::default()))
+            .tcp()
+    };
+    Ok(builder.listen("public", listener, connection)?.run())
 }
 
 /// Metrics, parameters, model.
@@ -129,10 +153,7 @@ async fn unknown_path() -> Result<HttpResponse, Problem> {
 }
 
 /// No waiting for full packets, and an end to peers that take nothing.
-fn tune(connection: &dyn Any, send_timeout: Duration) {
-    let Some(stream) = connection.downcast_ref::<TcpStream>() else {
-        return;
-    };
+fn tune(stream: &TcpStream, send_timeout: Duration) {
     let socket = SockRef::from(stream);
     // Both only make a connection better; one without them still works.
     if let Err(error) = socket.set_tcp_nodelay(true) {

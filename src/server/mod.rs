@@ -6,6 +6,7 @@
 mod edge;
 mod listener;
 mod state;
+mod upgrade;
 
 use std::net::SocketAddr;
 use std::sync::Arc;

@@ -1,7 +1,8 @@
 //! Why a socket ends, and what the client is told. 4000-4499 mean "reconnect", 4500-4999 "do not".
 
-use actix_ws::{CloseCode, CloseReason as CloseFrame};
 use swipeline_actors::CloseReason;
+use tokio_tungstenite::tungstenite::protocol::CloseFrame;
+use tokio_tungstenite::tungstenite::protocol::frame::coding::CloseCode;
 
 /// Why a connection task ends.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -91,7 +92,7 @@ impl Ending {
         };
         Some(CloseFrame {
             code: CloseCode::from(self.code()),
-            description: Some(text.to_owned()),
+            reason: text.into(),
         })
     }
 }

@@ -1,5 +1,6 @@
 //! Frames: from bytes to checked messages and back, in JSON and in MessagePack.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use swipeline_actors::PushedFeed;
@@ -175,21 +176,25 @@ pub(super) fn to_msgpack(message: &ServerMessage) -> Option<Vec<u8>> {
 }
 
 /// A feed as a text frame; written once, however many sockets get it.
-pub(super) fn feed_json(pushed: &PushedFeed) -> &str {
-    pushed.json.get_or_init(|| {
-        serde_json::to_string(&FeedMessage::Feed(&pushed.feed))
+pub(super) fn feed_json(pushed: &PushedFeed) -> Bytes {
+    let encode = || {
+        serde_json::to_vec(&FeedMessage::Feed(&pushed.feed))
             .inspect_err(|error| tracing::error!(%error, "a feed has no JSON form"))
             .unwrap_or_default()
-    })
+            .into()
+    };
+    pushed.json.get_or_init(encode).clone()
 }
 
 /// A feed as a binary frame; written once, however many sockets get it.
-pub(super) fn feed_msgpack(pushed: &PushedFeed) -> &[u8] {
-    pushed.msgpack.get_or_init(|| {
+pub(super) fn feed_msgpack(pushed: &PushedFeed) -> Bytes {
+    let encode = || {
         rmp_serde::to_vec_named(&FeedMessage::Feed(&pushed.feed))
             .inspect_err(|error| tracing::error!(%error, "a feed has no MessagePack form"))
             .unwrap_or_default()
-    })
+            .into()
+    };
+    pushed.msgpack.get_or_init(encode).clone()
 }
 
 #[cfg(test)]
@@ -276,11 +281,11 @@ mod tests {
         };
         let expected = ServerMessage::Feed(pushed.feed.clone());
         assert_eq!(
-            serde_json::from_str::<ServerMessage>(feed_json(&pushed)).expect("JSON"),
+            serde_json::from_slice::<ServerMessage>(&feed_json(&pushed)).expect("JSON"),
             expected
         );
         assert_eq!(
-            rmp_serde::from_slice::<ServerMessage>(feed_msgpack(&pushed)).expect("MessagePack"),
+            rmp_serde::from_slice::<ServerMessage>(&feed_msgpack(&pushed)).expect("MessagePack"),
             expected
         );
     }

@@ -10,19 +10,19 @@ use std::future::pending;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use actix_web::error::PayloadError;
-use actix_web::rt::time::{interval_at, sleep_until, timeout};
+use actix_web::rt::time::{interval_at, sleep_until};
 use actix_web::web;
-use actix_ws::{AggregatedMessage, AggregatedMessageStream, ProtocolError, Session};
 use swipeline_actors::{Engine, EngineError, Outgoing, SocketHandle, SocketOutbox};
 use swipeline_models::ids::UserId;
 use swipeline_models::wire::{CLIENT_FRAME_BYTES_MAX, ClientMessage, Hello, MessageId, ServerMessage};
 use tokio::time::{Instant as TimerInstant, MissedTickBehavior};
+use tokio_tungstenite::tungstenite::error::ProtocolError;
+use tokio_tungstenite::tungstenite::{Error, Message};
 
 use super::close::Ending;
 use super::codec::{Incoming, Protocol};
 use super::handshake::Caller;
-use super::writer::{RECONNECT_AFTER_MS, Writer};
+use super::socket::{RECONNECT_AFTER_MS, Socket};
 use crate::server::{AppState, now};
 use identity::expiry;
 pub(super) use rates::Source;
@@ -36,7 +36,7 @@ const CLOSE_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(1);
 pub(super) struct Connection {
     state: web::Data<AppState>,
     engine: Engine,
-    writer: Writer,
+    socket: Socket,
     outbox: Arc<SocketOutbox>,
     source: Source,
     /// Whose socket; `None` until a `hello` has said so.
@@ -52,19 +52,9 @@ pub(super) struct Connection {
 
 impl Connection {
     /// A socket that has just been upgraded.
-    pub(super) fn new(
-        state: web::Data<AppState>,
-        engine: Engine,
-        protocol: Protocol,
-        session: Session,
-        source: Source,
-    ) -> Self {
+    pub(super) fn new(state: web::Data<AppState>, engine: Engine, socket: Socket, source: Source) -> Self {
         Self {
-            writer: Writer::new(
-                session,
-                protocol,
-                Duration::from_millis(state.settings().ws.write_timeout_ms),
-            ),
+            socket,
             outbox: engine.outbox(),
             source,
             state,
@@ -79,10 +69,10 @@ impl Connection {
     }
 
     /// Serves the socket until it ends.
-    pub(super) async fn run(mut self, mut stream: AggregatedMessageStream, caller: Caller) {
+    pub(super) async fn run(mut self, caller: Caller) {
         let state = self.state.clone();
         let _counted = state.enter_socket();
-        let ending = match self.serve(&mut stream, caller).await {
+        let ending = match self.serve(caller).await {
             Ok(()) => Ending::Gone,
             Err(ending) => ending,
         };
@@ -93,21 +83,18 @@ impl Connection {
         let Some(frame) = ending.frame() else { return };
         // A slow reader has a full buffer before it: the close frame has to wait until it reads again, if it does.
         let room_timeout = if ending == Ending::SlowReader {
-            self.writer.write_timeout
+            self.socket.write_timeout
         } else {
             CLOSE_HANDSHAKE_TIMEOUT
         };
-        if !self.writer.close(frame, room_timeout).await {
-            return;
+        if matches!(ending, Ending::TooBig | Ending::Protocol | Ending::NotUtf8) {
+            let closed = self.socket.close_unread(frame, room_timeout, CLOSE_HANDSHAKE_TIMEOUT);
+            return closed.await;
         }
-        // Reading on until the client has closed lets the close frame arrive before the connection is torn down.
-        let _ = timeout(CLOSE_HANDSHAKE_TIMEOUT, async {
-            while let Some(Ok(_)) = stream.recv().await {}
-        })
-        .await;
+        self.socket.close(frame, room_timeout, CLOSE_HANDSHAKE_TIMEOUT).await;
     }
 
-    async fn serve(&mut self, stream: &mut AggregatedMessageStream, caller: Caller) -> Result<(), Ending> {
+    async fn serve(&mut self, caller: Caller) -> Result<(), Ending> {
         match caller {
             Caller::Known(user, expires_at_s) => {
                 self.deadline = expires_at_s.map(expiry);
@@ -130,12 +117,16 @@ impl Connection {
                 () = reached(deadline) => return Err(self.overdue().await),
                 _ = pings.tick() => self.ping().await?,
                 outgoing = outbox.next() => self.write_outgoing(outgoing).await?,
-                frame = stream.recv() => match frame {
-                    Some(Ok(frame)) => self.read_frame(frame).await?,
+                message = self.socket.receive() => match message {
+                    Some(Ok(message)) => self.read_message(message).await?,
                     Some(Err(error)) => return Err(ending_of(&error)),
                     None => return Ok(()),
                 },
             }
+            while let Some(outgoing) = outbox.ready() {
+                self.write_outgoing(outgoing).await?;
+            }
+            self.socket.flush().await?;
         }
     }
 
@@ -149,7 +140,7 @@ impl Connection {
                 Ok(())
             }
             Err(error) => {
-                self.writer.write_engine_error(id, &error).await?;
+                self.socket.write_engine_error(id, &error).await?;
                 Err(match error {
                     EngineError::JournalFailed(_) => Ending::JournalFailed,
                     EngineError::Overloaded { .. }
@@ -166,26 +157,23 @@ impl Connection {
         }
     }
 
-    async fn read_frame(&mut self, frame: AggregatedMessage) -> Result<(), Ending> {
+    async fn read_message(&mut self, message: Message) -> Result<(), Ending> {
         let received_at = Instant::now();
         self.pings_unanswered = 0;
-        let (protocol, bytes) = match frame {
-            AggregatedMessage::Text(text) => (Protocol::Json, text.into_bytes()),
-            AggregatedMessage::Binary(bytes) => (Protocol::MessagePack, bytes),
-            AggregatedMessage::Ping(payload) => {
-                return self.writer.pong(&payload).await;
-            }
-            AggregatedMessage::Pong(_) => return Ok(()),
-            AggregatedMessage::Close(_) => return Err(Ending::ClosedByClient),
+        let (protocol, bytes) = match message {
+            Message::Text(text) => (Protocol::Json, text.into()),
+            Message::Binary(bytes) => (Protocol::MessagePack, bytes),
+            Message::Ping(_) | Message::Pong(_) | Message::Frame(_) => return Ok(()),
+            Message::Close(_) => return Err(Ending::ClosedByClient),
         };
         if bytes.len() > CLIENT_FRAME_BYTES_MAX {
             return Err(Ending::TooBig);
         }
-        if protocol != self.writer.protocol {
+        if protocol != self.socket.protocol {
             let detail = format!(
                 "{} takes {} frames",
-                self.writer.protocol.name(),
-                frame_kind(self.writer.protocol)
+                self.socket.protocol.name(),
+                frame_kind(self.socket.protocol)
             );
             return self.refuse(None, "wrong_frame_type", detail).await;
         }
@@ -209,7 +197,7 @@ impl Connection {
         }
         match message {
             ClientMessage::Ping => {
-                self.writer
+                self.socket
                     .write(&ServerMessage::Pong {
                         id,
                         server_time: now().0,
@@ -239,14 +227,14 @@ impl Connection {
         };
         match handle.send(id.clone(), message, received_at) {
             Ok(()) => Ok(()),
-            Err(error) => self.writer.write_engine_error(id, &error).await,
+            Err(error) => self.socket.write_engine_error(id, &error).await,
         }
     }
 
     /// A bad message: said so, counted, and too many in a row end the connection.
     async fn refuse(&mut self, id: Option<MessageId>, code: impl Into<String>, message: String) -> Result<(), Ending> {
         self.errors_in_a_row += 1;
-        self.writer.write_error(id, code.into(), message, None).await?;
+        self.socket.write_error(id, code.into(), message, None).await?;
         if self.errors_in_a_row >= self.state.settings().ws.errors_max {
             return Err(Ending::TooManyErrors);
         }
@@ -264,7 +252,7 @@ impl Connection {
             ("token_expired", "the token has expired; reconnect with a fresh one")
         };
         match self
-            .writer
+            .socket
             .write_error(None, code.to_owned(), message.to_owned(), None)
             .await
         {
@@ -278,20 +266,20 @@ impl Connection {
             return Err(Ending::Silent);
         }
         self.pings_unanswered += 1;
-        self.writer.ping().await
+        self.socket.ping().await
     }
 
     async fn write_outgoing(&mut self, outgoing: Outgoing) -> Result<(), Ending> {
         match outgoing {
             Outgoing::Message(message) => {
                 self.drain_was_told |= matches!(message, ServerMessage::Drain { .. });
-                self.writer.write(&message).await
+                self.socket.write(&message).await
             }
-            Outgoing::Feed(pushed) => self.writer.write_feed(&pushed).await,
+            Outgoing::Feed(pushed) => self.socket.write_feed(&pushed).await,
             Outgoing::Close(reason) => {
                 let ending = Ending::from(reason);
                 if ending == Ending::Draining && !self.drain_was_told {
-                    self.writer
+                    self.socket
                         .write(&ServerMessage::Drain {
                             reconnect_after_ms: RECONNECT_AFTER_MS,
                         })
@@ -314,15 +302,14 @@ async fn reached(deadline: Option<TimerInstant>) {
     clippy::wildcard_enum_match_arm,
     reason = "every other error is the client's breach of the protocol"
 )]
-fn ending_of(error: &ProtocolError) -> Ending {
+fn ending_of(error: &Error) -> Ending {
     match error {
-        ProtocolError::Overflow | ProtocolError::InvalidLength(_) => Ending::TooBig,
-        ProtocolError::Io(error) if error.kind() == std::io::ErrorKind::InvalidData => Ending::NotUtf8,
-        // The aggregated stream reports fragments that are too long together as an I/O error without a source of its own.
-        ProtocolError::Io(error) if error.get_ref().is_some_and(|source| !source.is::<PayloadError>()) => {
-            Ending::TooBig
-        }
-        ProtocolError::Io(_) => Ending::Gone,
+        Error::Capacity(_) => Ending::TooBig,
+        Error::Utf8(_) => Ending::NotUtf8,
+        Error::Io(_)
+        | Error::ConnectionClosed
+        | Error::AlreadyClosed
+        | Error::Protocol(ProtocolError::ResetWithoutClosingHandshake) => Ending::Gone,
         _ => Ending::Protocol,
     }
 }

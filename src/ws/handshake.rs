@@ -1,23 +1,49 @@
 //! The way to an open socket: origin, subprotocol, identity. Whatever is wrong is answered before the upgrade.
 
 use std::net::IpAddr;
+use std::time::Duration;
 
+use actix_http::ws::handshake;
 use actix_web::http::header::{HOST, HeaderMap, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
-use actix_web::{HttpRequest, HttpResponse, web};
+use actix_web::rt::net::TcpStream;
+use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
+use swipeline_actors::Engine;
 use swipeline_models::ids::UserId;
-use swipeline_models::wire::{CLIENT_FRAME_BYTES_MAX, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, check_user_id};
+use swipeline_models::wire::{SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, check_user_id};
 
 use super::codec::Protocol;
 use super::connection::{Connection, Source};
+use super::socket::Socket;
 use crate::auth::Identity;
 use crate::rest::{Problem, ProblemDto, ProblemKind, Query};
 use crate::server::AppState;
 
 /// What a subprotocol that carries a token starts with; it is never echoed.
 const BEARER_PREFIX: &str = "bearer.";
-/// The most bytes of a frame that are read at all. A frame between [`CLIENT_FRAME_BYTES_MAX`] and this bound is read to
-/// its end, so that the close frame reaches the client; a larger one is not.
-const FRAME_READ_BYTES_MAX: usize = 4 * CLIENT_FRAME_BYTES_MAX;
+
+/// Marks a call whose connection can leave HTTP.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Upgradable;
+
+/// A socket that may be opened, as it travels with the answer to its handshake.
+pub(crate) struct Opening {
+    state: web::Data<AppState>,
+    engine: Engine,
+    protocol: Protocol,
+    source: Source,
+    caller: Caller,
+}
+
+impl Opening {
+    /// Serves the socket until it ends; `early` is what the client sent right behind the handshake.
+    pub(crate) async fn serve(self, io: TcpStream, early: Vec<u8>) {
+        metrics::counter!("swipeline_sockets_opened_total", "protocol" => self.protocol.name()).increment(1);
+        let write_timeout = Duration::from_millis(self.state.settings().ws.write_timeout_ms);
+        let socket = Socket::new(io, early, self.protocol, write_timeout).await;
+        let connection = Connection::new(self.state, self.engine, socket, self.source);
+        connection.run(self.caller).await;
+    }
+}
 
 /// Who opens a socket.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,11 +68,7 @@ pub(super) enum Caller {
         (status = 403, description = "The origin may not open a stream", body = ProblemDto, content_type = "application/problem+json"),
         (status = 503, description = "Not now", body = ProblemDto, content_type = "application/problem+json"),
     ))]
-pub(crate) async fn open_stream(
-    request: HttpRequest,
-    state: web::Data<AppState>,
-    payload: web::Payload,
-) -> Result<HttpResponse, Problem> {
+pub(crate) async fn open_stream(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
     check_origin(request.headers(), &state.settings().ws.allowed_origins)?;
     let offered = offered_subprotocols(request.headers());
     let protocol = choose_protocol(&offered)?;
@@ -59,16 +81,24 @@ pub(crate) async fn open_stream(
         state.limits().check_user(user.as_str())?;
     }
     let engine = state.engine()?.clone();
-    let known = [SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK];
-    let (response, session, stream) = actix_ws::handle_with_protocols(&request, payload, &known)
-        .map_err(|error| Problem::of_status(error.error_response().status(), error.to_string()))?;
-    let stream = stream
-        .max_frame_size(FRAME_READ_BYTES_MAX)
-        .aggregate_continuations()
-        .max_continuation_size(FRAME_READ_BYTES_MAX);
-    metrics::counter!("swipeline_sockets_opened_total", "protocol" => protocol.name()).increment(1);
-    let connection = Connection::new(state, engine, protocol, session, source);
-    actix_web::rt::spawn(connection.run(stream, caller));
+    let mut accepted = handshake(request.head()).map_err(|error| {
+        let status = actix_http::Response::from(error).status();
+        Problem::of_status(status, error.to_string())
+    })?;
+    if !request.extensions().contains::<Upgradable>() {
+        return Err(Problem::malformed("a handshake has no body and no transfer encoding"));
+    }
+    if !offered.is_empty() {
+        accepted.insert_header((SEC_WEBSOCKET_PROTOCOL, protocol.name()));
+    }
+    let mut response = HttpResponse::from(accepted.finish()).map_into_boxed_body();
+    response.extensions_mut().insert(Opening {
+        state,
+        engine,
+        protocol,
+        source,
+        caller,
+    });
     Ok(response)
 }
 

@@ -1,6 +1,6 @@
 //! The WebSocket `/v1/stream`.
 //!
-//! Owns: the handshake, frames and close codes. One task per connection reads frames and writes what its outbox holds;
+//! Owns: the handshake, frames and close codes. The connection's one task reads frames and writes what its outbox holds;
 //! what a message means is the session's business. Must not keep state of a session or wait for a slow client anywhere
 //! but in the connection's own task.
 
@@ -8,7 +8,7 @@ mod close;
 mod codec;
 mod connection;
 mod handshake;
-mod writer;
+mod socket;
 
 pub(crate) use handshake::*;
 

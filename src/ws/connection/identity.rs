@@ -56,7 +56,7 @@ impl Connection {
                 .await;
         }
         self.check_renewal(&id, token).await?;
-        self.writer
+        self.socket
             .write(&ServerMessage::Ack {
                 id,
                 accepted: 0,
@@ -89,7 +89,7 @@ impl Connection {
             AuthError::Invalid(_) | AuthError::Missing => ("token_refused", Ending::TokenRefused),
         };
         match self
-            .writer
+            .socket
             .write_error(id, code.to_owned(), error.to_string(), None)
             .await
         {

@@ -38,7 +38,7 @@ impl Connection {
             .unwrap_or(u64::MAX)
             .max(1);
         let message = format!("too many messages ({} rate)", exceeded.scope);
-        self.writer
+        self.socket
             .write_error(id, "rate_limited".to_owned(), message, Some(retry_after_ms))
             .await
     }
