@@ -4,6 +4,7 @@
 //! One writer at a time changes it in batches; readers hold a snapshot. Must not know storage or time: callers bring
 //! `now` inside the items and write down what [`Catalogue::apply`] tells them.
 
+mod chunk;
 mod content;
 mod enrich;
 mod entry;

@@ -5,19 +5,15 @@ use std::sync::Arc;
 use rustc_hash::FxHashMap;
 
 use super::Entry;
+use super::chunk::{Brief, CHUNK_ROWS, Chunk};
 use crate::ids::{Row, Word};
 use crate::index::{EmbeddingIndex, Neighbour, SearchScratch, VectorIndex};
 
-/// Rows per chunk; a change copies one chunk of pointers.
-pub(super) const CHUNK_ROWS: usize = 256;
 /// The length of the newest-first lists, overall and per category.
 pub const LATEST_LIST_MAX: usize = 1_000;
 
 /// How many of the last upserts a snapshot lists.
 pub const RECENT_UPSERTS_MAX: usize = 64;
-
-/// Some rows in a row; `None` where no item lives (any more).
-pub(super) type Chunk = Vec<Option<Arc<Entry>>>;
 
 /// The catalogue at one moment.
 #[derive(Clone)]
@@ -38,8 +34,26 @@ impl CatalogueSnapshot {
     pub fn entry(&self, row: Row) -> Option<&Arc<Entry>> {
         self.chunks
             .get(row as usize / CHUNK_ROWS)?
-            .get(row as usize % CHUNK_ROWS)?
-            .as_ref()
+            .entry(row as usize % CHUNK_ROWS)
+    }
+
+    /// The hash of the id of the item in a row; `None` when it was deleted.
+    #[must_use]
+    pub fn hash(&self, row: Row) -> Option<u64> {
+        let brief = self.brief(row);
+        brief.is_live().then_some(brief.hash)
+    }
+
+    /// What filters ask of a row.
+    #[must_use]
+    pub(crate) fn brief(&self, row: Row) -> Brief {
+        let chunk = self.chunks.get(row as usize / CHUNK_ROWS);
+        chunk.map_or_else(Brief::default, |chunk| chunk.brief(row as usize % CHUNK_ROWS))
+    }
+
+    /// Brings what filters ask of these rows into the caches; see [`fetch`](Self::fetch).
+    pub(crate) fn fetch_briefs(&self, rows: impl Iterator<Item = Row>) {
+        std::hint::black_box(rows.fold(0, |seen, row| seen ^ self.brief(row).hash));
     }
 
     /// Brings what scoring reads of these rows into the caches. A loop that only loads waits for many rows at a time; one
@@ -60,6 +74,16 @@ impl CatalogueSnapshot {
             }
         }
         std::hint::black_box(seen);
+    }
+
+    /// Brings what features read of these rows, beside their vectors, into the caches; see [`fetch`](Self::fetch).
+    pub fn fetch_entries(&self, rows: &[Row]) {
+        let read = |entry: &Arc<Entry>| {
+            let ends = entry.tags.len() ^ entry.regions.len() ^ entry.categories.len();
+            ends as u64 ^ entry.hash ^ u64::from(entry.author) ^ entry.created_at.0.unsigned_abs()
+        };
+        let entries = rows.iter().filter_map(|row| self.entry(*row));
+        std::hint::black_box(entries.fold(0, |seen, entry| seen ^ read(entry)));
     }
 
     /// How many items there are, hidden ones included.
@@ -137,9 +161,9 @@ impl CatalogueSnapshot {
     /// Every live item, in the order of rows.
     pub fn iter(&self) -> impl Iterator<Item = (Row, &Arc<Entry>)> {
         self.chunks.iter().enumerate().flat_map(|(chunk_number, chunk)| {
-            chunk.iter().enumerate().filter_map(move |(place, entry)| {
+            chunk.iter().filter_map(move |(place, entry)| {
                 let row = Row::try_from(chunk_number * CHUNK_ROWS + place).ok()?;
-                Some((row, entry.as_ref()?))
+                Some((row, entry))
             })
         })
     }

@@ -6,8 +6,9 @@ use std::sync::Arc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::chunk::{CHUNK_ROWS, Chunk};
 use super::enrich::Enricher;
-use super::snapshot::{CHUNK_ROWS, CatalogueSnapshot, Chunk, LATEST_LIST_MAX, RECENT_UPSERTS_MAX};
+use super::snapshot::{CatalogueSnapshot, LATEST_LIST_MAX, RECENT_UPSERTS_MAX};
 use super::{Catalogue, Entry, content_vector};
 use crate::ids::{ItemId, Row, Word};
 use crate::index::{
@@ -270,7 +271,7 @@ impl Writer {
         after: Option<&Arc<Entry>>,
         categories: &mut FxHashSet<Word>,
     ) {
-        let before = self.slot(row).take();
+        let before = self.put(row, None);
         let words = |of: fn(&Entry) -> &[Word]| {
             let (before, after) = (
                 before.as_deref().map_or(&[][..], of),
@@ -292,7 +293,7 @@ impl Writer {
         if let Some(entry) = after {
             self.snapshot.live += 1;
             self.list(row, entry, categories);
-            *self.slot(row) = Some(entry.clone());
+            self.put(row, Some(entry.clone()));
             catalogue.rows.insert(entry.item.id.clone(), row);
         }
     }
@@ -325,17 +326,14 @@ impl Writer {
         }
     }
 
-    fn slot(&mut self, row: Row) -> &mut Option<Arc<Entry>> {
+    /// Puts an item into a row, or nothing; returns what lived there.
+    fn put(&mut self, row: Row, entry: Option<Arc<Entry>>) -> Option<Arc<Entry>> {
         let chunk_number = row as usize / CHUNK_ROWS;
         let chunks = &mut self.snapshot.chunks;
         while chunks.len() <= chunk_number {
-            chunks.push(Arc::new(Chunk::new()));
+            chunks.push(Arc::new(Chunk::default()));
         }
-        let chunk = Arc::make_mut(&mut chunks[chunk_number]);
-        if chunk.is_empty() {
-            chunk.resize(CHUNK_ROWS, None);
-        }
-        &mut chunk[row as usize % CHUNK_ROWS]
+        Arc::make_mut(&mut chunks[chunk_number]).replace(row as usize % CHUNK_ROWS, entry)
     }
 
     fn publish_recent(&mut self, changed: &[Changed]) {

@@ -177,7 +177,12 @@ impl NewItems {
             if taken.iter().any(|known| known.row == row) {
                 continue;
             }
-            let Ok(entry) = ask.admission.check(row) else { continue };
+            if ask.admission.check(row).is_err() {
+                continue;
+            }
+            let Some(entry) = ask.admission.snapshot.entry(row) else {
+                continue;
+            };
             let shown = ask.board.read_or(row, ask.prior);
             let Some(progress) = Progress::of(entry.created_at, &shown, usual, ask.params, ask.now) else {
                 continue;

@@ -91,8 +91,7 @@ impl Refilling<'_, '_> {
 
     fn merge(&mut self, channel: Channel, size_max: usize) {
         let snapshot = self.context.admission.snapshot;
-        self.pool
-            .merge(channel, self.named, size_max, |row| Some(snapshot.entry(row)?.hash));
+        self.pool.merge(channel, self.named, size_max, |row| snapshot.hash(row));
     }
 }
 

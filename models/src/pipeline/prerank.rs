@@ -100,7 +100,11 @@ impl<'a> PreRanker<'a> {
     /// nowhere.
     pub(super) fn collaborative(&self, place: usize) -> f32 {
         let scores = self.pool.blend[place].iter().zip(self.blend_weights);
-        self.trust * scores.map(|(score, weight)| score * weight).sum::<f32>().ln_1p()
+        let together = scores.map(|(score, weight)| score * weight).sum::<f32>();
+        if together == 0.0 {
+            return 0.0;
+        }
+        self.trust * together.ln_1p()
     }
 
     fn raw_score(&self, place: usize) -> f32 {

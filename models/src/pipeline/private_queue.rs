@@ -211,7 +211,7 @@ impl PrivateQueue {
         for (place, row) in self.kept.rows.iter().enumerate() {
             // A row may have been given to another item since.
             let is_same = |hash: u64| hash == self.hashes[place];
-            if admission.check(*row).is_ok_and(|entry| is_same(entry.hash)) {
+            if admission.check(*row).is_ok() && admission.snapshot.hash(*row).is_some_and(is_same) {
                 candidates.take_from(&self.kept, place);
             }
         }
@@ -325,7 +325,10 @@ fn add_pool(pool: &Pool, admission: &Admission<'_>, scratch: &mut Scratch) {
     for place in 0..pool.len() {
         let row = pool.rows[place];
         let is_same = |hash: u64| hash == pool.hashes[place];
-        if candidates.rows.contains(&row) || !admission.check(row).is_ok_and(|entry| is_same(entry.hash)) {
+        if candidates.rows.contains(&row)
+            || admission.check(row).is_err()
+            || !admission.snapshot.hash(row).is_some_and(is_same)
+        {
             continue;
         }
         let evidence: f32 = pool.evidence[place].iter().sum();

@@ -234,9 +234,10 @@ impl Refilling<'_, '_> {
         }
         let room = self.size_max();
         for row in snapshot.changed_since(self.pool.state.catalogue_version) {
-            let Ok(entry) = self.context.admission.check(row) else {
+            if self.context.admission.check(row).is_err() {
                 continue;
-            };
+            }
+            let Some(entry) = snapshot.entry(row) else { continue };
             let likeness = snapshot
                 .vector(row)
                 .map_or(0.0, |vector| cosine(&taste.blended, vector));
@@ -267,7 +268,7 @@ fn filter(pool: &mut Pool, admission: &Admission<'_>, counts: &mut FilterCounts)
         let verdict = if is_known_catalogue {
             admission.check_viewer(hash)
         } else {
-            admission.check(row).map(|_| ())
+            admission.check(row)
         };
         let Err(filter) = verdict else { return true };
         counts[filter as usize] += 1;

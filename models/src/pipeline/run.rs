@@ -324,6 +324,8 @@ pub(super) fn extract_features(
     };
     let candidates = &mut scratch.candidates;
     candidates.features.truncate(first * FEATURE_COUNT);
+    snapshot.fetch_entries(&candidates.rows[first..]);
+    world.board.fetch(&candidates.rows[first..]);
     for place in first..candidates.rows.len() {
         let (row, channels) = (candidates.rows[place], candidates.channels[place]);
         context.extract(row, channels, &candidates.evidence[place], &mut candidates.features);

@@ -45,7 +45,13 @@ pub fn keep_best(rows: &mut Vec<ScoredRow>, limit: usize) {
 
 /// Keeps the `limit` best of the rows that `admits` lets through, best first. Asks from the best down and no longer than
 /// it must: to ask is to visit the item's memory, which costs more than everything else here.
-pub(crate) fn keep_best_admitted(rows: &mut Vec<ScoredRow>, limit: usize, mut admits: impl FnMut(Row) -> bool) {
+/// `fetch` brings what is about to be asked into the caches.
+pub(crate) fn keep_best_admitted(
+    rows: &mut Vec<ScoredRow>,
+    limit: usize,
+    fetch: impl Fn(&[ScoredRow]),
+    mut admits: impl FnMut(Row) -> bool,
+) {
     let (mut kept, mut asked) = (0, 0);
     while kept < limit && asked < rows.len() {
         let step = (limit - kept).saturating_mul(2).min(rows.len() - asked);
@@ -54,6 +60,7 @@ pub(crate) fn keep_best_admitted(rows: &mut Vec<ScoredRow>, limit: usize, mut ad
             rest.select_nth_unstable_by(step - 1, ScoredRow::best_first);
         }
         rest[..step].sort_unstable_by(ScoredRow::best_first);
+        fetch(&rest[..step]);
         for place in asked..asked + step {
             if kept < limit && admits(rows[place].row) {
                 rows[kept] = rows[place];
@@ -105,7 +112,7 @@ mod tests {
             expected.retain(|one| admits(one.row));
             keep_best(&mut expected, limit);
             let mut found = scored(&scores);
-            keep_best_admitted(&mut found, limit, admits);
+            keep_best_admitted(&mut found, limit, |_| (), admits);
             prop_assert_eq!(found, expected);
         }
     }

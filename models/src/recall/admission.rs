@@ -5,6 +5,7 @@
 
 use crate::catalogue::{CatalogueSnapshot, Entry};
 use crate::ids::{Row, Word};
+use crate::popularity::ScoredRow;
 use crate::session::{BehaviourEffects, Exposure};
 
 /// Number of [`Filter`]s.
@@ -72,23 +73,34 @@ pub struct Admission<'a> {
 }
 
 impl<'a> Admission<'a> {
-    /// The item in that row, or the filter that takes it.
+    /// Whether the item in that row may be shown.
     ///
     /// # Errors
     /// The first filter that takes it.
-    pub fn check(&self, row: Row) -> Result<&'a Entry, Filter> {
-        let entry: &'a Entry = self.snapshot.entry(row).ok_or(Filter::Deleted)?;
-        if entry.hidden {
+    pub fn check(&self, row: Row) -> Result<(), Filter> {
+        let brief = self.snapshot.brief(row);
+        if !brief.is_live() {
+            return Err(Filter::Deleted);
+        }
+        if brief.is_hidden() {
             return Err(Filter::Hidden);
         }
-        if !entry.is_in_region(self.region) {
+        // The item itself is visited only for what its brief does not hold.
+        let is_elsewhere = |entry: &Entry| !entry.is_in_region(self.region);
+        if brief.is_regional() && self.snapshot.entry(row).is_some_and(|entry| is_elsewhere(entry)) {
             return Err(Filter::Region);
         }
-        self.check_viewer(entry.hash)?;
-        if self.behaviour.hides_items() && self.behaviour.hides(entry) {
+        self.check_viewer(brief.hash)?;
+        let is_hidden_by_label = |entry: &Entry| self.behaviour.hides(entry);
+        if self.behaviour.hides_items() && self.snapshot.entry(row).is_some_and(|entry| is_hidden_by_label(entry)) {
             return Err(Filter::Label);
         }
-        Ok(entry)
+        Ok(())
+    }
+
+    /// Brings what [`check`](Self::check) asks of these rows into the caches, many at a time.
+    pub(super) fn fetch(&self, rows: &[ScoredRow]) {
+        self.snapshot.fetch_briefs(rows.iter().map(|scored| scored.row));
     }
 
     /// Whether the viewer may be shown the item of that hash, which the catalogue's filters let through.
@@ -114,7 +126,7 @@ impl<'a> Admission<'a> {
     /// Whether the row may be shown; counts the filter that takes it.
     pub fn admits(&self, row: Row, counts: &mut FilterCounts) -> bool {
         match self.check(row) {
-            Ok(_) => true,
+            Ok(()) => true,
             Err(filter) => {
                 counts[filter as usize] += 1;
                 false

@@ -7,7 +7,7 @@ use smallvec::SmallVec;
 use super::{Channel, RecallChannel, RecallContext};
 use crate::control::Rule;
 use crate::ids::Row;
-use crate::popularity::{PopularWindow, ScoredRow, keep_best, keep_best_admitted};
+use crate::popularity::{PopularWindow, ScoredRow, keep_best};
 
 /// How many of a target's newest items are looked at per item wanted.
 const NEWEST_PER_WANTED: usize = 2;
@@ -54,7 +54,7 @@ fn take(context: &mut RecallContext<'_>, rule: &Rule, wanted: usize, out: &mut V
             });
         }
     }
-    keep_best_admitted(&mut scored, wanted, |row| context.admits(row));
+    context.keep_best(&mut scored, wanted);
     out.extend_from_slice(&scored);
     context.scratch.rows = rows;
     context.scratch.scored = scored;

@@ -71,7 +71,9 @@ impl RecallContext<'_> {
 
     /// Keeps the best `quota` that may be shown, best first; counts the filters that take others.
     pub(super) fn keep_best(&mut self, out: &mut Vec<ScoredRow>, quota: usize) {
-        keep_best_admitted(out, quota, |row| self.admission.admits(row, &mut self.filtered));
+        let admission = self.admission;
+        let fetch = |rows: &[ScoredRow]| admission.fetch(rows);
+        keep_best_admitted(out, quota, fetch, |row| admission.admits(row, &mut self.filtered));
     }
 
     /// Whether the row may be shown; counts the filter that takes it.

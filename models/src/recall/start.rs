@@ -141,7 +141,11 @@ fn tags(context: &mut RecallContext<'_>, count: usize) -> Vec<Row> {
                 sample(context, postings, word, per_tag, &mut scored);
             }
         }
-        keep_best_admitted(&mut scored, per_tag, |row| !rows.contains(&row) && context.admits(row));
+        let admission = context.admission;
+        let fetch = |rows: &[ScoredRow]| admission.fetch(rows);
+        keep_best_admitted(&mut scored, per_tag, fetch, |row| {
+            !rows.contains(&row) && context.admits(row)
+        });
         rows.extend(scored.iter().map(|one| one.row));
     }
     rows

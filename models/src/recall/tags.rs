@@ -6,7 +6,7 @@ use smallvec::SmallVec;
 use super::{Channel, RecallChannel, RecallContext};
 use crate::catalogue::Postings;
 use crate::ids::Word;
-use crate::popularity::{ScoredRow, keep_best, keep_best_admitted};
+use crate::popularity::{ScoredRow, keep_best};
 use crate::session::squash;
 
 /// How many of the viewer's strongest tags, and of the strongest categories, are asked.
@@ -104,15 +104,15 @@ fn collect(
         offset,
         &mut rows,
     );
-    for row in &rows {
-        let entry = context.world.board.read_or(*row, &context.prior);
-        let quality = 1.0 + 2.0 * entry.like_rate - entry.skip_rate;
-        scored.push(ScoredRow {
+    let (board, prior) = (&context.world.board, (context.prior.like_rate, context.prior.skip_rate));
+    scored.extend(rows.iter().map(|row| {
+        let (like_rate, skip_rate) = board.like_and_skip_rate(*row).unwrap_or(prior);
+        ScoredRow {
             row: *row,
-            score: weight * quality,
-        });
-    }
-    keep_best_admitted(&mut scored, wanted, |row| context.admits(row));
+            score: weight * (1.0 + 2.0 * like_rate - skip_rate),
+        }
+    }));
+    context.keep_best(&mut scored, wanted);
     out.extend_from_slice(&scored);
     context.scratch.rows = rows;
     context.scratch.scored = scored;
