@@ -1,5 +1,7 @@
 //! The greedy filling of slots under diversity penalties.
 
+use std::cell::Cell;
+
 use super::ExploreDraw;
 use super::parts::{Part, next_owed, note_taken};
 use super::shares::Shares;
@@ -100,10 +102,14 @@ pub struct RerankScratch {
     authors: Vec<Word>,
     categories: Vec<Word>,
     taken: Vec<bool>,
+    /// The most that each score can be: without what likeness to the last picks takes away.
+    bounds: Vec<f32>,
     author_hits: Vec<u16>,
     category_hits: Vec<u16>,
-    /// Cosine of every candidate with each of the last picks, a ring of columns.
-    similarities: Vec<Vec<f32>>,
+    /// The last picks, a ring.
+    recent: Vec<usize>,
+    /// Cosine of every candidate with each of the last picks, a ring of columns; not a number until it is asked for.
+    similarities: Vec<Vec<Cell<f32>>>,
 }
 
 /// Fills up to `n` slots. `draws` are the exploration slots, ascending; `parts` are owed some of the others.
@@ -191,8 +197,13 @@ impl RerankScratch {
         }
         self.taken.clear();
         self.taken.resize(count, false);
-        self.similarities.truncate(input.params.similarity_window as usize);
-        self.similarities.iter_mut().for_each(Vec::clear);
+        self.bounds.clear();
+        for place in 0..count {
+            self.bounds.push(self.bound(input, place));
+        }
+        self.recent.clear();
+        self.similarities
+            .resize_with(input.params.similarity_window as usize, Vec::new);
     }
 
     fn load_behaviour(&mut self, input: &RerankInput<'_>) {
@@ -247,23 +258,38 @@ impl RerankScratch {
     }
 
     /// The best of these candidates that is not taken; of equal scores the first. What is not a number sinks.
-    fn best_of(&self, input: &RerankInput<'_>, places: impl Iterator<Item = usize>) -> Option<usize> {
-        let mut best: Option<(usize, f32)> = None;
-        for place in places.filter(|place| !self.taken[*place]) {
-            let score = input.fused[place] + self.moved(input.params, place);
-            let score = if score.is_nan() { f32::NEG_INFINITY } else { score };
-            if best.is_none_or(|(_, known)| score.total_cmp(&known).is_gt()) {
-                best = Some((place, score));
+    ///
+    /// Likeness to the last picks only takes away, and costs the most: it is asked only of candidates that would be the
+    /// best without it (lazy evaluation, M. Minoux, "Accelerated greedy algorithms", 1978).
+    fn best_of(&self, input: &RerankInput<'_>, places: impl Iterator<Item = usize> + Clone) -> Option<usize> {
+        let untaken = places.filter(|place| !self.taken[*place]);
+        let bounds = untaken.map(|place| (place, self.bounds[place]));
+        let first = bounds.clone().max_by(|a, b| a.1.total_cmp(&b.1).then(b.0.cmp(&a.0)));
+        let mut best = first.map(|(place, bound)| (place, self.score(input, place, bound)))?;
+        for (place, bound) in bounds {
+            if bound < best.1 {
+                continue;
+            }
+            let score = self.score(input, place, bound);
+            if score > best.1 || (score == best.1 && place < best.0) {
+                best = (place, score);
             }
         }
-        best.map(|(place, _)| place)
+        Some(best.0)
     }
 
-    fn moved(&self, params: &RerankParams, place: usize) -> f32 {
-        self.fixed[place]
+    /// What [`bounds`](Self::bounds) holds of a place.
+    fn bound(&self, input: &RerankInput<'_>, place: usize) -> f32 {
+        let params = input.params;
+        let bound = input.fused[place] + self.fixed[place]
             - params.author_penalty * f32::from(self.author_hits[place])
-            - params.category_penalty * f32::from(self.category_hits[place])
-            - params.similarity_penalty * self.similarity(place)
+            - params.category_penalty * f32::from(self.category_hits[place]);
+        if bound.is_nan() { f32::NEG_INFINITY } else { bound }
+    }
+
+    /// A candidate's score, from its bound.
+    fn score(&self, input: &RerankInput<'_>, place: usize, bound: f32) -> f32 {
+        bound - input.params.similarity_penalty * self.similarity(input, place)
     }
 
     fn moves(&self, input: &RerankInput<'_>, place: usize) -> [Move; 5] {
@@ -284,7 +310,7 @@ impl RerankScratch {
             },
             Move {
                 rule: Rule::Similarity,
-                delta: -params.similarity_penalty * self.similarity(place),
+                delta: -params.similarity_penalty * self.similarity(input, place),
             },
             Move {
                 rule: Rule::Behaviour,
@@ -294,11 +320,15 @@ impl RerankScratch {
     }
 
     /// The largest cosine with one of the last picks; 0 when there is none.
-    fn similarity(&self, place: usize) -> f32 {
-        self.similarities
-            .iter()
-            .filter_map(|column| column.get(place))
-            .fold(0.0, |most, cosine| cosine.max(most))
+    fn similarity(&self, input: &RerankInput<'_>, place: usize) -> f32 {
+        let columns = self.recent.iter().zip(&self.similarities);
+        columns.fold(0.0, |most, (pick, column)| {
+            let known = &column[place];
+            if known.get().is_nan() {
+                known.set(cosine(input, *pick, place));
+            }
+            known.get().max(most)
+        })
     }
 
     /// Lets the last pick count against the others, and the pick that leaves each window no longer.
@@ -313,38 +343,38 @@ impl RerankScratch {
                 .checked_sub(1 + window as usize)
                 .map(|slot| picks[slot].place)
         };
-        slide(
-            &mut self.author_hits,
-            &self.authors,
-            last.place,
-            leaving(params.author_window),
-        );
-        slide(
-            &mut self.category_hits,
-            &self.categories,
-            last.place,
-            leaving(params.category_window),
-        );
+        let (author_leaves, category_leaves) = (leaving(params.author_window), leaving(params.category_window));
+        slide(&mut self.author_hits, &self.authors, last.place, author_leaves);
+        slide(&mut self.category_hits, &self.categories, last.place, category_leaves);
+        let moved = |words: &[Word], place: usize, leaves: Option<usize>| {
+            words[place] == words[last.place] || leaves.is_some_and(|leaves| words[place] == words[leaves])
+        };
+        for place in 0..self.bounds.len() {
+            if moved(&self.authors, place, author_leaves) || moved(&self.categories, place, category_leaves) {
+                self.bounds[place] = self.bound(input, place);
+            }
+        }
         let window = params.similarity_window as usize;
         if window == 0 || params.similarity_penalty == 0.0 {
             return;
         }
         let column = (picks.len() - 1) % window;
-        if self.similarities.len() <= column {
-            self.similarities.push(Vec::new());
+        if self.recent.len() <= column {
+            self.recent.push(last.place);
         }
+        self.recent[column] = last.place;
         let cosines = &mut self.similarities[column];
         cosines.clear();
-        let vector = input.snapshot.vector(input.rows[last.place]);
-        cosines.extend(
-            input
-                .rows
-                .iter()
-                .map(|row| match (vector, input.snapshot.vector(*row)) {
-                    (Some(picked), Some(other)) => crate::index::dot_f32(picked, other),
-                    _ => 0.0,
-                }),
-        );
+        cosines.resize(input.rows.len(), Cell::new(f32::NAN));
+    }
+}
+
+/// The cosine of two candidates; 0 when one has no vector.
+fn cosine(input: &RerankInput<'_>, a: usize, b: usize) -> f32 {
+    let vector = |place: usize| input.snapshot.vector(input.rows[place]);
+    match (vector(a), vector(b)) {
+        (Some(a), Some(b)) => crate::index::dot_f32(a, b),
+        _ => 0.0,
     }
 }
 

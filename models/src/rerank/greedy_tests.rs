@@ -18,7 +18,7 @@ fn catalogue(authors: &[&str]) -> Catalogue {
         let dto = ItemDto {
             id: format!("v{number}"),
             author_id: Some((*author).to_owned()),
-            tags: Some(vec![format!("t{number}")]),
+            tags: Some(vec![format!("t{}", number % 7), format!("u{}", number % 3)]),
             ..ItemDto::default()
         };
         Change::Upsert {
@@ -101,5 +101,37 @@ proptest! {
         let mut places = order(&authors, &fused, params, &[]);
         places.sort_unstable();
         prop_assert!(places.into_iter().eq(0..fused.len()));
+    }
+
+    #[test]
+    fn asking_for_likeness_late_picks_as_asking_always(
+        fused in proptest::collection::vec((0u8..20).prop_map(|score| f32::from(score) / 10.0), 1..24),
+        window in 1u32..6,
+        penalty in 0.0f32..1.0,
+    ) {
+        let authors = vec!["a"; fused.len()];
+        let params = RerankParams {
+            similarity_penalty: penalty,
+            similarity_window: window,
+            ..only_authors(0.0, 0)
+        };
+        let catalogue = catalogue(&authors);
+        let snapshot = catalogue.load();
+        let cosine = |a: usize, b: usize| {
+            let vector = |place: usize| snapshot.vector(place as Row).expect("content gives every item a vector");
+            crate::index::dot_f32(vector(a), vector(b))
+        };
+        let mut expected: Vec<usize> = Vec::new();
+        while expected.len() < fused.len() {
+            let recent = &expected[expected.len().saturating_sub(window as usize)..];
+            let score = |place: usize| {
+                let most = recent.iter().map(|pick| cosine(*pick, place)).fold(0.0, f32::max);
+                fused[place] - penalty * most
+            };
+            let left = (0..fused.len()).filter(|place| !expected.contains(place));
+            let best = left.max_by(|a, b| score(*a).total_cmp(&score(*b)).then(b.cmp(a)));
+            expected.push(best.expect("somebody is left"));
+        }
+        prop_assert_eq!(order(&authors, &fused, params, &[]), expected);
     }
 }
