@@ -28,6 +28,8 @@ enum Source {
 struct OpenSegment {
     name: String,
     bytes: Vec<u8>,
+    /// Bytes of the file between the header and the rest that were not read.
+    left_out: u64,
     cursor: ScanCursor,
 }
 
@@ -59,7 +61,7 @@ impl Iterator for JournalReader {
             Source::Records(records) => records.next().map(ReadItem::Record),
             Source::Segments { spans, contents, open } => loop {
                 let Some(segment) = open else {
-                    match open_segment(&spans.pop_front()?, contents) {
+                    match open_segment(&spans.pop_front()?, self.from, contents) {
                         Ok(segment) => *open = segment,
                         Err(damage) => return Some(ReadItem::Damaged(damage)),
                     }
@@ -70,7 +72,9 @@ impl Iterator for JournalReader {
                     Some(Scanned::Record(record)) if record.seq < self.from || record.kind == KIND_ERASED => {}
                     Some(Scanned::Record(record)) => return Some(ReadItem::Record(record.to_record())),
                     Some(damaged @ Scanned::Damaged { .. }) => {
-                        return describe(&segment.name, &damaged).map(ReadItem::Damaged);
+                        let mut damage = describe(&segment.name, &damaged)?;
+                        damage.offset += segment.left_out;
+                        return Some(ReadItem::Damaged(damage));
                     }
                 }
             },
@@ -79,20 +83,24 @@ impl Iterator for JournalReader {
 }
 
 /// `None` when the segment was trimmed in the meantime: then it is not needed any more.
-fn open_segment(span: &SegmentSpan, contents: &RwLock<()>) -> Result<Option<OpenSegment>, Damage> {
+fn open_segment(span: &SegmentSpan, from: Seq, contents: &RwLock<()>) -> Result<Option<OpenSegment>, Damage> {
     let guard = contents.read();
-    let read = span.read();
+    let read = span.read_from(from);
     drop(guard);
-    let bytes = match read {
-        Ok(bytes) => bytes,
+    let tail = match read {
+        Ok(tail) => tail,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(error) => return Err(unreadable(span, error.to_string())),
     };
-    match SegmentHeader::decode(&bytes) {
+    match SegmentHeader::decode(&tail.bytes) {
         Ok((header, _)) => Ok(Some(OpenSegment {
             name: span.file_name(),
-            bytes,
-            cursor: ScanCursor::new(header),
+            bytes: tail.bytes,
+            left_out: tail.left_out,
+            cursor: ScanCursor::new(SegmentHeader {
+                first_seq: tail.first_seq,
+                ..header
+            }),
         })),
         Err(HeaderError::Damaged) => Err(unreadable(
             span,

@@ -2,7 +2,7 @@
 //! Must not decide when to commit.
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -13,6 +13,8 @@ use super::{JournalError, Seq};
 use crate::files::sync_dir;
 
 const SEGMENT_EXTENSION: &str = "seg";
+/// A segment is marked after so many bytes: at most this much is read in vain, and 64 MiB take 256 marks of 16 bytes.
+const MARK_BYTES: u64 = 256 * 1024;
 /// A file above this size is not one of ours and is not read into memory.
 pub(super) const SEGMENT_FILE_BYTES_MAX: u64 = 1024 * 1024 * 1024;
 
@@ -24,9 +26,32 @@ pub(crate) struct SegmentSpan {
     pub(crate) first_seq: Seq,
     /// Committed bytes, header included.
     pub(crate) bytes: u64,
+    /// Some records of it in their order, each with the byte that it begins at, so that a reader who wants the end does
+    /// not read everything. Only what this process has written has any.
+    marks: Vec<(Seq, u64)>,
+}
+
+/// A segment without some of its first records.
+#[derive(Debug)]
+pub(super) struct SegmentTail {
+    /// The header and the records that are left.
+    pub(super) bytes: Vec<u8>,
+    /// Bytes of the file between the two.
+    pub(super) left_out: u64,
+    /// Number of the first record that is left.
+    pub(super) first_seq: Seq,
 }
 
 impl SegmentSpan {
+    pub(super) fn new(path: PathBuf, first_seq: Seq, bytes: u64) -> Self {
+        Self {
+            path,
+            first_seq,
+            bytes,
+            marks: Vec::new(),
+        }
+    }
+
     pub(crate) fn file_name(&self) -> String {
         self.path
             .file_name()
@@ -45,6 +70,29 @@ impl SegmentSpan {
         let mut bytes = Vec::with_capacity(self.bytes as usize);
         File::open(&self.path)?.take(self.bytes).read_to_end(&mut bytes)?;
         Ok(bytes)
+    }
+
+    /// The committed bytes from the record `from` on, or from a known one before it.
+    pub(super) fn read_from(&self, from: Seq) -> io::Result<SegmentTail> {
+        let before = self.marks.partition_point(|(seq, _)| *seq <= from);
+        let Some((first_seq, offset)) = before.checked_sub(1).map(|place| self.marks[place]) else {
+            return Ok(SegmentTail {
+                bytes: self.read()?,
+                left_out: 0,
+                first_seq: self.first_seq,
+            });
+        };
+        let header_bytes = SEGMENT_HEADER_BYTES as u64;
+        let mut bytes = Vec::with_capacity((header_bytes + self.bytes - offset) as usize);
+        let mut file = File::open(&self.path)?;
+        Read::by_ref(&mut file).take(header_bytes).read_to_end(&mut bytes)?;
+        file.seek(SeekFrom::Start(offset))?;
+        file.take(self.bytes - offset).read_to_end(&mut bytes)?;
+        Ok(SegmentTail {
+            bytes,
+            left_out: offset - header_bytes,
+            first_seq,
+        })
     }
 }
 
@@ -66,11 +114,7 @@ pub(crate) fn list_segments(dir: &Path) -> Result<Vec<SegmentSpan>, JournalError
         let is_segment = path.extension().is_some_and(|extension| extension == SEGMENT_EXTENSION);
         if let (Some(number), true) = (number, is_segment) {
             let bytes = entry.metadata().map_err(|error| JournalError::io(&path, error))?.len();
-            spans.push(SegmentSpan {
-                path,
-                first_seq: Seq(number),
-                bytes,
-            });
+            spans.push(SegmentSpan::new(path, Seq(number), bytes));
         }
     }
     spans.sort_by_key(|span| span.first_seq);
@@ -118,9 +162,14 @@ impl SegmentCatalog {
         self.spans.lock().push(span);
     }
 
-    fn set_active_bytes(&self, bytes: u64) {
+    /// The active segment ends behind `bytes` now, where `next_seq` will follow.
+    fn extend_active(&self, bytes: u64, next_seq: Seq) {
         if let Some(active) = self.spans.lock().last_mut() {
             active.bytes = bytes;
+            let marked = active.marks.last().map_or(0, |(_, offset)| *offset);
+            if bytes - marked >= MARK_BYTES {
+                active.marks.push((next_seq, bytes));
+            }
         }
     }
 }
@@ -179,7 +228,7 @@ impl SegmentWriter {
             bytes,
             next_seq: first_seq,
         };
-        Ok((writer, SegmentSpan { path, first_seq, bytes }))
+        Ok((writer, SegmentSpan::new(path, first_seq, bytes)))
     }
 
     /// Handle of the active segment, to sync it.
@@ -222,7 +271,7 @@ impl SegmentWriter {
 
     /// Makes what was written visible to readers.
     pub(super) fn publish(&self, catalog: &SegmentCatalog) {
-        catalog.set_active_bytes(self.bytes);
+        catalog.extend_active(self.bytes, self.next_seq);
     }
 
     /// Puts another file in the place of the active one, to see what a failing disk does.
@@ -237,11 +286,7 @@ mod tests {
     use super::*;
 
     fn catalog(first_seqs: &[u64]) -> SegmentCatalog {
-        let span = |first: &u64| SegmentSpan {
-            path: segment_name(Seq(*first)).into(),
-            first_seq: Seq(*first),
-            bytes: 1,
-        };
+        let span = |first: &u64| SegmentSpan::new(segment_name(Seq(*first)).into(), Seq(*first), 1);
         SegmentCatalog::new(first_seqs.iter().map(span).collect())
     }
 
@@ -263,6 +308,43 @@ mod tests {
             [1, 10],
             "the active segment stays"
         );
+    }
+
+    #[test]
+    fn the_end_of_a_segment_is_read_without_the_rest() {
+        use super::super::segment::encode_record;
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let (mut writer, span) = SegmentWriter::create(dir.path(), 7, Seq(1), 1 << 30).expect("created");
+        let catalog = SegmentCatalog::new(vec![span]);
+        let payload = vec![5_u8; 100_000];
+        for seq in 1..=20 {
+            let mut encoded = Vec::new();
+            let record = crate::journal::NewRecord {
+                kind: 1,
+                version: 1,
+                partition: crate::partition::partition_of("u1"),
+                payload: &payload,
+            };
+            encode_record(&mut encoded, 7, Seq(seq), &record);
+            writer.write(&catalog, &encoded, |_| Ok(())).expect("written");
+            writer.publish(&catalog);
+        }
+        for from in 1..=20 {
+            let reader = super::super::reader::JournalReader::of_segments(
+                catalog.spans_from(Seq(from)),
+                Seq(from),
+                Arc::default(),
+            );
+            let seqs: Vec<u64> = reader
+                .map(|item| match item {
+                    super::super::ReadItem::Record(record) => record.seq.0,
+                    super::super::ReadItem::Damaged(damage) => panic!("{damage:?}"),
+                })
+                .collect();
+            assert!(seqs.into_iter().eq(from..=20), "from {from}");
+        }
+        let tail = catalog.spans_from(Seq(20))[0].read_from(Seq(20)).expect("read");
+        assert!(tail.bytes.len() < 400_000, "{} bytes", tail.bytes.len());
     }
 
     #[test]
