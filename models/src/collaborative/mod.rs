@@ -16,6 +16,7 @@ mod session_knn;
 #[cfg(test)]
 mod session_knn_tests;
 mod session_slot;
+mod similar_sessions;
 mod similar_users;
 mod sparse_scores;
 pub(crate) mod symmetric;

@@ -24,6 +24,7 @@ use parking_lot::Mutex;
 use super::co_visits::{ENGAGEMENTS_SHRINK, RecentItem, query_weights};
 use super::posting::Postings;
 use super::session_slot::{Pushed, SESSION_ITEMS_MAX, SessionKey, SessionRecord, SessionSlot};
+use super::similar_sessions::{Similar, cut, weigh_best};
 use super::sparse_scores::SparseScores;
 use crate::ids::Row;
 use crate::params::{CollaborativeParams, QueryProfile};
@@ -36,16 +37,6 @@ pub const SESSIONS_MAX: usize = 200_000;
 const IDF_WEIGHT: f32 = 2.0;
 /// A vote that has fallen below this share is not cast.
 const VOTE_SHARE_MIN: f32 = 0.3;
-
-/// A session that shares an item, while it is looked at.
-#[derive(Debug, Clone, Copy)]
-struct Similar {
-    session: u32,
-    similarity: f32,
-    /// Steps back from the newest item of the evolving session to the newest shared one.
-    back: u32,
-    last_at: i64,
-}
 
 /// Reusable memory of [`SessionKnn::recommend`]; one per thread.
 #[derive(Debug, Default)]
@@ -378,30 +369,24 @@ impl SessionKnn {
             cell.map_or(i64::MIN, |at| at.load(Ordering::Relaxed))
         };
         let now = evolving.last().map_or(0, |item| item.at.0);
+        let weigh = |similar: &mut Similar| {
+            similar.last_at = last_at(similar.session);
+            similar.similarity *= profile.recency(now.saturating_sub(similar.last_at));
+        };
         similar.clear();
-        similar.extend(similarities.scores().iter().map(|sum| {
-            let last_at = last_at(sum.key);
-            Similar {
-                session: sum.key,
-                similarity: sum.score * profile.recency(now.saturating_sub(last_at)),
-                back: sum.tag,
-                last_at,
-            }
+        similar.extend(similarities.scores().iter().map(|sum| Similar {
+            session: sum.key,
+            similarity: sum.score,
+            back: sum.tag,
+            last_at: 0,
         }));
+        weigh_best(similar, params.knn_neighbours as usize, weigh);
         let newest_first = |a: &Similar, b: &Similar| b.last_at.cmp(&a.last_at).then(b.session.cmp(&a.session));
         let nearest_first = |a: &Similar, b: &Similar| b.similarity.total_cmp(&a.similarity).then(newest_first(a, b));
         cut(similar, params.knn_neighbours as usize, nearest_first);
         // Sums of floats depend on their order: with a fixed one, the same index gives the same scores to the bit.
         similar.sort_unstable_by(nearest_first);
     }
-}
-
-/// Keeps the first `limit` of the order, unsorted.
-fn cut(similar: &mut Vec<Similar>, limit: usize, order: impl Fn(&Similar, &Similar) -> std::cmp::Ordering) {
-    if limit > 0 && similar.len() > limit {
-        similar.select_nth_unstable_by(limit - 1, order);
-    }
-    similar.truncate(limit);
 }
 
 /// The low half of a key, which is what the inverted index holds: the sessions of one ring never share it.

@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use super::guard::Level;
 use super::lanes::{LANES, Lanes, log_odds, moved, padded};
-use super::slots::ViewerKeys;
+use super::slots::{RowSlots, ViewerKeys};
 use super::weights::Published;
 use crate::catalogue::CatalogueSnapshot;
 use crate::features::schema::FEATURE_COUNT;
@@ -19,6 +19,12 @@ use crate::ids::Row;
 use crate::params::LearnerParams;
 use crate::rank::{OBJECTIVE_COUNT, ObjectiveRow};
 use crate::recall::ChannelSet;
+
+/// So many candidates' crosses are asked for at a time, before the first of them is needed.
+const BLOCK_ROWS: usize = 16;
+
+/// Where the crosses of some candidates lie; `None` for an item that is gone.
+type Block = [Option<RowSlots>; BLOCK_ROWS];
 
 /// The columns of the candidates that a correction reads.
 #[derive(Debug, Clone, Copy)]
@@ -69,20 +75,28 @@ pub fn correct(
     let max = params.correction_max;
     let mut spread = SpreadChange::default();
     let feature_rows = columns.features.as_chunks::<FEATURE_COUNT>().0;
+    let mut slots: Block = [None; BLOCK_ROWS];
     for (place, (row, features)) in objectives.iter_mut().zip(feature_rows).enumerate() {
+        if asks_crosses && place % BLOCK_ROWS == 0 {
+            let rows = columns.rows[place..].iter().zip(&feature_rows[place..]);
+            for (slots, (row, features)) in slots.iter_mut().zip(rows) {
+                *slots = snapshot.entry(*row).map(|entry| viewer.slots(entry, features));
+            }
+            published.fetch(slots.iter().flatten());
+        }
         let said = padded(row);
         let odds = log_odds(said);
         let mut by = [0.0; LANES];
         for lane in 0..LANES {
             by[lane] = calibrated[lane] * (published.scale[lane] * odds[lane] + published.bias[lane]);
         }
-        if asks_crosses && let Some(entry) = columns.rows.get(place).and_then(|row| snapshot.entry(*row)) {
+        if asks_crosses && let Some(slots) = &slots[place % BLOCK_ROWS] {
             let residual = published.residual(
                 features,
                 columns.pre_rank[place],
                 columns.collaborative[place],
                 columns.channels[place],
-                &viewer.slots(entry, features),
+                slots,
             );
             for lane in 0..LANES {
                 by[lane] += corrected[lane] * residual[lane].max(-max).min(max);

@@ -135,6 +135,13 @@ impl Published {
         self.levels.iter().any(|level| *level > Level::Model)
     }
 
+    /// Brings the weights of these crosses, which come from far, into the caches: a loop that only loads waits for many
+    /// of them at a time.
+    pub(super) fn fetch<'a>(&self, slots: impl Iterator<Item = &'a RowSlots>) {
+        let first = |slot: &u32| self.pages.read(*slot)[0].to_bits();
+        std::hint::black_box(slots.flatten().fold(0, |seen, slot| seen ^ first(slot)));
+    }
+
     /// What features, channels and crosses add to the calibrated log-odds.
     #[inline]
     pub(super) fn residual(
@@ -146,7 +153,6 @@ impl Published {
         slots: &RowSlots,
     ) -> Lanes {
         let mut sum = self.offset;
-        // The rows of crosses come from far: they are asked for before the arithmetic that does not need them.
         let rows: [&Lanes; ROW_SLOT_COUNT] = std::array::from_fn(|place| self.pages.read(slots[place]));
         for (weights, value) in self.features.iter().zip(features) {
             add_scaled(&mut sum, weights, *value);
