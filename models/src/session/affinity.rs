@@ -14,8 +14,12 @@ impl Affinities {
         if !weight.is_finite() || weight == 0.0 {
             return;
         }
-        if let Some((_, known)) = self.weights.iter_mut().find(|(known, _)| *known == word) {
-            *known += weight;
+        if let Some(place) = self.weights.iter().position(|(known, _)| *known == word) {
+            self.weights[place].1 += weight;
+            // What cancels out is not known any more, and takes no place.
+            if self.weights[place].1 == 0.0 {
+                self.weights.remove(place);
+            }
             return;
         }
         if self.weights.len() < words_max {
