@@ -25,6 +25,9 @@ use crate::archive::{WaitingSlate, WaitingSlates};
 
 /// Slates that may wait for the thread; at 10 items about 2 KiB each. More are dropped and counted.
 const QUEUE_SLATES_MAX: usize = 1_024;
+/// When the queue has run dry, so long the thread lets slates gather before it waits for the next one: to wake it for each
+/// costs the session that hands it over more than the rest of the handing over.
+const GATHER: Duration = Duration::from_millis(50);
 /// After so long without slates what was written is handed to the system.
 const FLUSH_AFTER: Duration = Duration::from_millis(200);
 /// So many slates are written between two flushes at the most.
@@ -195,7 +198,11 @@ impl Writer {
     /// Writes until the last sender is gone.
     fn write_all(mut self, queue: &Receiver<Command>) {
         loop {
-            let outcome = match queue.recv_timeout(FLUSH_AFTER) {
+            let next = queue.try_recv().or_else(|_| {
+                std::thread::sleep(GATHER);
+                queue.recv_timeout(FLUSH_AFTER)
+            });
+            let outcome = match next {
                 Ok(Command::Served(slate)) => self.write(&slate),
                 Ok(Command::Erase { user, done }) => {
                     // Whoever asked may have been cut off; the erasure counts all the same.
