@@ -56,32 +56,50 @@ where
 
     fn call(&self, (request, connection): (Request, Framed<TcpStream, Codec>)) -> Self::Future {
         request.extensions_mut().insert(Upgradable);
-        let answer = self.app.call(request);
-        let write_timeout = self.write_timeout;
+        // What the handshake needs would live as long as the socket if it were not in a box of its own.
+        let handshake = Box::pin(answer(self.app.call(request), connection, self.write_timeout));
         Box::pin(async move {
-            let mut response = match answer.await {
-                Ok(answer) => answer.into_parts().1.map_into_boxed_body(),
-                Err(error) => error.error_response(),
-            };
-            let opening = response.extensions_mut().remove::<Opening>();
-            if opening.is_none() {
-                response.head_mut().set_connection_type(ConnectionType::Close);
-            }
-            let parts = connection.into_parts();
-            let (mut io, mut codec) = (parts.io, parts.codec);
-            let head_and_body = encoded(&mut codec, parts.write_buf, response).await?;
-            if !matches!(timeout(write_timeout, io.write_all(&head_and_body)).await, Ok(Ok(()))) {
-                return Ok(());
-            }
-            // What the handshake needed would otherwise live as long as the socket.
-            drop((head_and_body, codec));
-            match opening {
-                Some(opening) => opening.serve(io, Vec::from(parts.read_buf)).await,
-                None => drop(timeout(write_timeout, io.shutdown()).await),
+            if let Some(opened) = handshake.await? {
+                Box::pin(opened.opening.serve(opened.io, opened.early)).await;
             }
             Ok(())
         })
     }
+}
+
+/// A connection that has left HTTP.
+struct Opened {
+    opening: Box<Opening>,
+    io: TcpStream,
+    early: Vec<u8>,
+}
+
+/// Writes the answer; `None` when that was all, and the connection is closed.
+async fn answer<B: MessageBody + 'static>(
+    answer: impl Future<Output = Result<ServiceResponse<B>, Error>>,
+    connection: Framed<TcpStream, Codec>,
+    write_timeout: Duration,
+) -> Result<Option<Opened>, Error> {
+    let mut response = match answer.await {
+        Ok(answer) => answer.into_parts().1.map_into_boxed_body(),
+        Err(error) => error.error_response(),
+    };
+    let opening = response.extensions_mut().remove::<Box<Opening>>();
+    if opening.is_none() {
+        response.head_mut().set_connection_type(ConnectionType::Close);
+    }
+    let parts = connection.into_parts();
+    let (mut io, mut codec) = (parts.io, parts.codec);
+    let head_and_body = encoded(&mut codec, parts.write_buf, response).await?;
+    if !matches!(timeout(write_timeout, io.write_all(&head_and_body)).await, Ok(Ok(()))) {
+        return Ok(None);
+    }
+    let Some(opening) = opening else {
+        let _ = timeout(write_timeout, io.shutdown()).await;
+        return Ok(None);
+    };
+    let early = Vec::from(parts.read_buf);
+    Ok(Some(Opened { opening, io, early }))
 }
 
 /// An answer as it is written.

@@ -87,18 +87,18 @@ impl Connection {
         } else {
             CLOSE_HANDSHAKE_TIMEOUT
         };
+        let socket = self.socket;
         if matches!(ending, Ending::TooBig | Ending::Protocol | Ending::NotUtf8) {
-            let closed = self.socket.close_unread(frame, room_timeout, CLOSE_HANDSHAKE_TIMEOUT);
-            return closed.await;
+            return Box::pin(socket.close_unread(frame, room_timeout, CLOSE_HANDSHAKE_TIMEOUT)).await;
         }
-        self.socket.close(frame, room_timeout, CLOSE_HANDSHAKE_TIMEOUT).await;
+        Box::pin(socket.close(frame, room_timeout, CLOSE_HANDSHAKE_TIMEOUT)).await;
     }
 
     async fn serve(&mut self, caller: Caller) -> Result<(), Ending> {
         match caller {
             Caller::Known(user, expires_at_s) => {
                 self.deadline = expires_at_s.map(expiry);
-                self.open_session(user, None, Hello::default()).await?;
+                Box::pin(self.open_session(user, None, Hello::default())).await?;
             }
             Caller::Unknown => {
                 let hello_timeout = Duration::from_millis(self.state.settings().ws.hello_timeout_ms);
@@ -114,17 +114,18 @@ impl Connection {
             tokio::select! {
                 // What waits to be written goes first: reading on before that would let answers pile up.
                 biased;
-                () = reached(deadline) => return Err(self.overdue().await),
+                () = reached(deadline) => return Err(Box::pin(self.overdue()).await),
                 _ = pings.tick() => self.ping().await?,
-                outgoing = outbox.next() => self.write_outgoing(outgoing).await?,
+                outgoing = outbox.next() => Box::pin(self.write_outgoing(outgoing)).await?,
                 message = self.socket.receive() => match message {
-                    Some(Ok(message)) => self.read_message(message).await?,
+                    // Boxed, like what is written: a socket that waits should not hold the memory of one that works.
+                    Some(Ok(message)) => Box::pin(self.read_message(message)).await?,
                     Some(Err(error)) => return Err(ending_of(&error)),
                     None => return Ok(()),
                 },
             }
             while let Some(outgoing) = outbox.ready() {
-                self.write_outgoing(outgoing).await?;
+                Box::pin(self.write_outgoing(outgoing)).await?;
             }
             self.socket.flush().await?;
         }

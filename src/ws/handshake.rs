@@ -36,12 +36,18 @@ pub(crate) struct Opening {
 
 impl Opening {
     /// Serves the socket until it ends; `early` is what the client sent right behind the handshake.
-    pub(crate) async fn serve(self, io: TcpStream, early: Vec<u8>) {
+    pub(crate) async fn serve(self: Box<Self>, io: TcpStream, early: Vec<u8>) {
         metrics::counter!("swipeline_sockets_opened_total", "protocol" => self.protocol.name()).increment(1);
         let write_timeout = Duration::from_millis(self.state.settings().ws.write_timeout_ms);
-        let socket = Socket::new(io, early, self.protocol, write_timeout).await;
-        let connection = Connection::new(self.state, self.engine, socket, self.source);
-        connection.run(self.caller).await;
+        let Self {
+            state,
+            engine,
+            protocol,
+            source,
+            caller,
+        } = *self;
+        let socket = Socket::new(io, early, protocol, write_timeout).await;
+        Box::pin(Connection::new(state, engine, socket, source).run(caller)).await;
     }
 }
 
@@ -92,13 +98,13 @@ pub(crate) async fn open_stream(request: HttpRequest, state: web::Data<AppState>
         accepted.insert_header((SEC_WEBSOCKET_PROTOCOL, protocol.name()));
     }
     let mut response = HttpResponse::from(accepted.finish()).map_into_boxed_body();
-    response.extensions_mut().insert(Opening {
+    response.extensions_mut().insert(Box::new(Opening {
         state,
         engine,
         protocol,
         source,
         caller,
-    });
+    }));
     Ok(response)
 }
 
