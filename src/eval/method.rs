@@ -9,7 +9,7 @@ use swipeline_models::params::Params;
 use super::item_set::ItemSet;
 use super::log::{Catalogue, Interaction};
 use super::shown::{FeedCatalogue, OUTCOME_COUNT, Outcome, Shown, WatchHistory};
-use super::tune::Tuned;
+use super::tune::{Gain, Tuned};
 
 /// What a method is fitted on.
 #[derive(Debug, Clone, Copy)]
@@ -95,7 +95,7 @@ pub(crate) trait Validation: Sync {
     ///
     /// # Errors
     /// What fitting says.
-    fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<f32>>;
+    fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<Gain>>;
 
     /// The mean over the cases of a trial, fitted with all threads.
     ///

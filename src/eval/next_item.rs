@@ -9,8 +9,8 @@ use anyhow::Result;
 use super::bootstrap::{Sums, quotient_intervals, quotients};
 use super::item_set::ItemSet;
 use super::judge::{Judge, SHOWN};
-use super::log::SplitLog;
-use super::method::NextItemMethod;
+use super::log::{Interaction, SplitLog};
+use super::method::{Answer, History, NextItemMethod, NextItemRequest};
 use super::metrics::{RANK_METRICS, of_rank};
 use super::protocol::Case;
 use super::setup::{Effort, NextItemSetup};
@@ -55,6 +55,19 @@ impl<'a> NextItemBench<'a> {
             judge: Judge::new(log.catalogue.id_places()),
             surprise: surprise(log),
         }
+    }
+
+    /// Whether the test part has any question.
+    ///
+    /// # Errors
+    /// What the protocol says.
+    pub(crate) fn has_cases(&self) -> Result<bool> {
+        let mut found = false;
+        self.setup.replay(self.log, &mut Silent, &mut |_| {
+            found = true;
+            false
+        })?;
+        Ok(found)
     }
 
     /// Tunes (if asked to), fits and measures one method; `progress` hears of every case.
@@ -111,6 +124,25 @@ impl<'a> NextItemBench<'a> {
         let common = left.iter().filter(|category| right.contains(category)).count();
         let all = left.len() + right.len() - common;
         (all > 0).then(|| 1.0 - common as f64 / all as f64)
+    }
+}
+
+/// Answers nothing: for whoever only counts the questions.
+struct Silent;
+
+impl NextItemMethod for Silent {
+    fn name(&self) -> &str {
+        "silent"
+    }
+
+    fn fit(&mut self, _history: &History<'_>) -> Result<()> {
+        Ok(())
+    }
+
+    fn learn(&mut self, _event: &Interaction) {}
+
+    fn rank(&mut self, _request: &NextItemRequest<'_>, answer: &mut Answer) {
+        answer.list();
     }
 }
 

@@ -200,12 +200,6 @@ pub(crate) fn run(task: &Task, options: &Options) -> Result<Report> {
             rank_shown(&log, *test_from, options, &mut report)?;
         }
     }
-    if report.cases == 0 {
-        bail!(
-            "nothing to ask: the test part of {} has no case of this protocol",
-            report.data
-        );
-    }
     Ok(report)
 }
 
@@ -225,6 +219,9 @@ fn wanted<T: Copy>(
 
 fn next_item(setup: NextItemSetup, log: &SplitLog, options: &Options, report: &mut Report) -> Result<()> {
     let bench = NextItemBench::new(setup, log, options.effort);
+    if !bench.has_cases()? {
+        bail!("{}: nothing to ask; a question is {}", report.data, setup.question());
+    }
     let make_configured = |make: fn() -> Box<dyn NextItemMethod>| {
         let mut method = make();
         if let Some(params) = &options.params {
@@ -258,7 +255,11 @@ fn rank_shown(log: &ImpressionLog, test_from: u32, options: &Options, report: &m
     let bench = ShownBench::new(log, test_from, options.effort);
     let (train, test) = bench.sizes();
     if train == 0 || test == 0 {
-        bail!("--test-from {test_from} leaves {train} impressions to train on and {test} to test on");
+        let [from, to] = bench.days().map(dashed);
+        bail!(
+            "--test-from {} leaves {train} impressions to train on and {test} to test on; the log is of {from} to {to}",
+            dashed(test_from)
+        );
     }
     for (name, make) in wanted(IMPRESSION, IMPRESSION_ABLATIONS, options) {
         if options.check_leaks {
@@ -273,6 +274,11 @@ fn rank_shown(log: &ImpressionLog, test_from: u32, options: &Options, report: &m
         report.rows.push(row);
     }
     Ok(())
+}
+
+/// A day `yyyymmdd` as people write it.
+fn dashed(day: u32) -> String {
+    format!("{:04}-{:02}-{:02}", day / 10_000, day / 100 % 100, day % 100)
 }
 
 fn say_found(name: &str, found: Found) -> Result<()> {

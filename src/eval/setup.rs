@@ -9,6 +9,7 @@ use super::log::{Interaction, SplitLog};
 use super::method::{History, NextItemMethod, Validation};
 use super::metrics::of_rank;
 use super::protocol::{Observe, leave_last, next_like, sessions};
+use super::tune::Gain;
 
 /// The share of the training part on which trials are fitted.
 const VALIDATION_SPLIT: f64 = 0.8;
@@ -79,6 +80,18 @@ impl NextItemSetup {
         }
     }
 
+    /// What is a question of the protocol, for whoever has a log without any.
+    pub(crate) fn question(&self) -> &'static str {
+        match self {
+            NextItemSetup::NextLike => {
+                "a like (a rating of 4 or more) in the test part by a viewer with an earlier event, of an item that \
+                 others had before"
+            }
+            NextItemSetup::LeaveLast => "a viewer with a target and with at least one event before it",
+            NextItemSetup::Sessions { .. } => "a test session with a click on an item that it did not have before",
+        }
+    }
+
     /// A trial on the end of the training part, of which the last [`VALIDATION_EVENTS_MAX`] events are used. Live or not,
     /// it is asked like the protocol.
     pub(crate) fn validation(&self, log: &SplitLog, effort: Effort) -> Trial {
@@ -145,18 +158,19 @@ impl Validation for Trial {
         self.setup.history(&self.log, self.effort)
     }
 
-    fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<f32>> {
+    fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<Gain>> {
         self.replay(method, 1, cases_max)
     }
 
     fn score(&self, method: &mut dyn NextItemMethod) -> Result<f64> {
         let gains = self.replay(method, self.effort.threads, VALIDATION_CASES_MAX)?;
-        Ok(gains.iter().map(|gain| f64::from(*gain)).sum::<f64>() / gains.len().max(1) as f64)
+        let sum = gains.iter().fold(0.0, |sum, one| sum + f64::from(one.gain));
+        Ok(sum / gains.len().max(1) as f64)
     }
 }
 
 impl Trial {
-    fn replay(&self, method: &mut dyn NextItemMethod, threads: usize, cases_max: usize) -> Result<Vec<f32>> {
+    fn replay(&self, method: &mut dyn NextItemMethod, threads: usize, cases_max: usize) -> Result<Vec<Gain>> {
         method.fit(&History {
             threads,
             ..self.history()
@@ -165,7 +179,10 @@ impl Trial {
         let mut gains = Vec::new();
         self.setup.replay(&self.log, method, &mut |case| {
             let rank = judge.rank(case.answer, case.target, case.request.candidates);
-            gains.push(of_rank(rank)[NDCG] as f32);
+            gains.push(Gain {
+                viewer: case.request.user,
+                gain: of_rank(rank)[NDCG] as f32,
+            });
             gains.len() < cases_max
         })?;
         Ok(gains)

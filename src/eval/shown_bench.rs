@@ -57,6 +57,12 @@ impl<'a> ShownBench<'a> {
         (self.cut, self.log.impressions.len() - self.cut)
     }
 
+    /// The first and the last day of the log, as `yyyymmdd`.
+    pub(crate) fn days(&self) -> [u32; 2] {
+        let days = || self.log.impressions.iter().map(|(shown, _)| shown.day);
+        [days().min().unwrap_or(0), days().max().unwrap_or(0)]
+    }
+
     /// What a method is fitted on.
     pub(crate) fn history(&self) -> ImpressionHistory<'a> {
         ImpressionHistory {

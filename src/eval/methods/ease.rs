@@ -8,7 +8,7 @@ use swipeline_models::baselines::ease::{EaseConfig, train_ease};
 use super::{recency_weights, rows_of};
 use crate::eval::log::Interaction;
 use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
-use crate::eval::tune::Tuned;
+use crate::eval::tune::{Tuned, tune_baseline};
 
 /// The row `ease` or `ease-recent`.
 #[derive(Debug)]
@@ -49,22 +49,21 @@ impl NextItemMethod for Ease {
     }
 
     fn tune(&mut self, validation: &dyn Validation) -> Result<Option<Tuned>> {
-        let before = validation.score(&mut Self::new(self.name, self.config, self.recency))?;
-        let (mut best, mut trials) = ((before, self.config), 1);
-        for regularisation in [50.0, 100.0, 200.0, 300.0, 500.0, 1_000.0] {
-            let config = EaseConfig {
-                regularisation,
-                ..self.config
-            };
-            trials += 1;
-            let reached = validation.score(&mut Self::new(self.name, config, self.recency))?;
-            if reached > best.0 {
-                best = (reached, config);
-            }
-        }
-        self.config = best.1;
-        let chosen = [("regularisation", Value::from(self.config.regularisation))];
-        Ok(Some(Tuned::of_baseline(before, best.0, trials, chosen)))
+        let (name, recency) = (self.name, self.recency);
+        let steps: [fn(EaseConfig) -> Vec<EaseConfig>; 1] = [|config| {
+            let tried = [50.0, 100.0, 200.0, 300.0, 500.0, 1_000.0];
+            tried
+                .map(|regularisation| EaseConfig {
+                    regularisation,
+                    ..config
+                })
+                .into()
+        }];
+        let make = |config| -> Box<dyn NextItemMethod> { Box::new(Self::new(name, config, recency)) };
+        let named = |config: EaseConfig| [("regularisation", Value::from(config.regularisation))];
+        let (config, tuned) = tune_baseline(name, self.config, validation, &steps, &make, &named)?;
+        self.config = config;
+        Ok(Some(tuned))
     }
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {

@@ -7,7 +7,7 @@ use swipeline_models::baselines::ials::{FoldIn, IalsConfig, ItemFactors, train_i
 use super::{recency_weights, rows_of};
 use crate::eval::log::Interaction;
 use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
-use crate::eval::tune::Tuned;
+use crate::eval::tune::{Tuned, tune_baseline};
 
 /// The row `ials` or `ials-recent`.
 #[derive(Debug)]
@@ -60,32 +60,33 @@ impl NextItemMethod for Ials {
     }
 
     fn tune(&mut self, validation: &dyn Validation) -> Result<Option<Tuned>> {
-        let before = validation.score(&mut Self::new(self.name, self.config, self.recency))?;
-        let (mut best, mut trials) = ((before, self.config), 1);
-        for dims in [32, 64, 128] {
-            for regularisation in [0.003, 0.01, 0.03] {
-                for unobserved in [0.03, 0.1, 0.3] {
-                    let config = IalsConfig {
-                        dims,
-                        regularisation,
-                        unobserved,
-                        ..self.config
-                    };
-                    trials += 1;
-                    let reached = validation.score(&mut Self::new(self.name, config, self.recency))?;
-                    if reached > best.0 {
-                        best = (reached, config);
-                    }
-                }
-            }
-        }
-        self.config = best.1;
-        let chosen = [
-            ("dims", Value::from(self.config.dims)),
-            ("regularisation", Value::from(self.config.regularisation)),
-            ("unobserved", Value::from(self.config.unobserved)),
+        let (name, recency) = (self.name, self.recency);
+        let steps: [fn(IalsConfig) -> Vec<IalsConfig>; 3] = [
+            |config| {
+                [0.03, 0.1, 0.3]
+                    .map(|unobserved| IalsConfig { unobserved, ..config })
+                    .into()
+            },
+            |config| {
+                let tried = [0.003, 0.01, 0.03].map(|regularisation| IalsConfig {
+                    regularisation,
+                    ..config
+                });
+                tried.into()
+            },
+            |config| [32, 64, 128].map(|dims| IalsConfig { dims, ..config }).into(),
         ];
-        Ok(Some(Tuned::of_baseline(before, best.0, trials, chosen)))
+        let make = |config| -> Box<dyn NextItemMethod> { Box::new(Self::new(name, config, recency)) };
+        let named = |config: IalsConfig| {
+            [
+                ("dims", Value::from(config.dims)),
+                ("regularisation", Value::from(config.regularisation)),
+                ("unobserved", Value::from(config.unobserved)),
+            ]
+        };
+        let (config, tuned) = tune_baseline(name, self.config, validation, &steps, &make, &named)?;
+        self.config = config;
+        Ok(Some(tuned))
     }
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {

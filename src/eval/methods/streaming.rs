@@ -171,9 +171,7 @@ impl ImpressionMethod for Streaming {
     fn tune(&mut self, history: &ImpressionHistory<'_>) -> Result<Option<Tuned>> {
         let (name, without) = (self.name, self.without);
         let make = move |params| -> Box<dyn ImpressionMethod> { Box::new(Self::with(name, without, params)) };
-        let Some((params, tuned)) = streaming_tune::tune(name, self.params, history, &make)? else {
-            return Ok(None);
-        };
+        let (params, tuned) = streaming_tune::tune(name, self.params, history, &make)?;
         self.params = params;
         Ok(Some(tuned))
     }

@@ -8,9 +8,9 @@ use swipeline_models::online::LiveParams;
 use crate::eval::method::{ImpressionHistory, ImpressionMethod};
 use crate::eval::metrics::log_loss;
 use crate::eval::shown::{OUTCOME_COUNT, Outcome, Shown, moments};
-use crate::eval::tune::{Tuned, tune_live};
+use crate::eval::tune::{Gain, Tuned, tune_live};
 
-/// Tunes from `base` on; `make` makes the method with some params. `None` when there is only one training day.
+/// Tunes from `base` on; `make` makes the method with some params.
 ///
 /// # Errors
 /// What fitting a trial says.
@@ -19,10 +19,10 @@ pub(super) fn tune(
     base: LiveParams,
     history: &ImpressionHistory<'_>,
     make: &dyn Fn(LiveParams) -> Box<dyn ImpressionMethod>,
-) -> Result<Option<(LiveParams, Tuned)>> {
+) -> Result<(LiveParams, Tuned)> {
     let (earlier, last_day) = history.events.split_at(last_day(history.events));
     if earlier.is_empty() || last_day.is_empty() {
-        return Ok(None);
+        return Ok((base, Tuned::untouched("the training part has less than two days")));
     }
     let scales = entropies(earlier);
     let gains = |params: LiveParams, cases_max: usize| {
@@ -34,7 +34,10 @@ pub(super) fn tune(
         let mut gains = Vec::with_capacity(last_day.len());
         for moment in moments(last_day) {
             for (shown, outcome) in moment {
-                gains.push(gain(&method.predict(shown), outcome, &scales));
+                gains.push(Gain {
+                    viewer: shown.user,
+                    gain: gain(&method.predict(shown), outcome, &scales),
+                });
             }
             if gains.len() >= cases_max {
                 break;
@@ -43,7 +46,7 @@ pub(super) fn tune(
         }
         Ok(gains)
     };
-    tune_live(name, base, history.seed, &gains).map(Some)
+    tune_live(name, base, history.seed, &gains)
 }
 
 /// Where the last day of events begins; events of the same millisecond as its first belong to it.

@@ -7,7 +7,7 @@ use swipeline_models::baselines::transitions::TransitionsConfig;
 
 use crate::eval::log::Interaction;
 use crate::eval::method::{Answer, History, NextItemMethod, NextItemRequest, Validation};
-use crate::eval::tune::Tuned;
+use crate::eval::tune::{Tuned, tune_baseline};
 
 /// The weight of an event that is no like: it was chosen to be watched, and says a little less.
 const UNLIKED: f32 = 0.5;
@@ -43,10 +43,6 @@ impl NextItemMethod for Transitions {
     }
 
     fn tune(&mut self, validation: &dyn Validation) -> Result<Option<Tuned>> {
-        let score = |config: &TransitionsConfig| validation.score(&mut Self::new(*config));
-        let before = score(&self.config)?;
-        let (mut best, mut trials) = ((before, self.config), 1);
-        // One setting after the other, each from the best so far.
         let steps: [fn(TransitionsConfig) -> Vec<TransitionsConfig>; 4] = [
             |config| {
                 let depths = [(1, 1.0), (2, 0.3), (3, 0.5), (5, 0.7), (10, 0.7), (10, 0.8), (20, 0.9)];
@@ -84,25 +80,20 @@ impl NextItemMethod for Transitions {
                 tried.to_vec()
             },
         ];
-        for step in steps {
-            for config in step(best.1) {
-                trials += 1;
-                let reached = score(&config)?;
-                if reached > best.0 {
-                    best = (reached, config);
-                }
-            }
-        }
-        self.config = best.1;
-        let chosen = [
-            ("context_items", Value::from(self.config.context_items)),
-            ("context_decay", Value::from(self.config.context_decay)),
-            ("window", Value::from(self.config.window)),
-            ("reverse", Value::from(self.config.reverse)),
-            ("damping_from", Value::from(self.config.damping_from)),
-            ("damping_to", Value::from(self.config.damping_to)),
-        ];
-        Ok(Some(Tuned::of_baseline(before, best.0, trials, chosen)))
+        let make = |config| -> Box<dyn NextItemMethod> { Box::new(Self::new(config)) };
+        let named = |config: TransitionsConfig| {
+            [
+                ("context_items", Value::from(config.context_items)),
+                ("context_decay", Value::from(config.context_decay)),
+                ("window", Value::from(config.window)),
+                ("reverse", Value::from(config.reverse)),
+                ("damping_from", Value::from(config.damping_from)),
+                ("damping_to", Value::from(config.damping_to)),
+            ]
+        };
+        let (config, tuned) = tune_baseline("transitions", self.config, validation, &steps, &make, &named)?;
+        self.config = config;
+        Ok(Some(tuned))
     }
 
     fn fit(&mut self, history: &History<'_>) -> Result<()> {

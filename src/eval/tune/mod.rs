@@ -3,19 +3,23 @@
 //! Owns how much is tried, who scores a trial and what is said about it. Nothing of the test part comes here: a trial
 //! is fitted on the first part of the training part and asked on the rest of it ([`super::setup`]).
 
+mod baseline;
+mod gains;
+mod progress;
 mod search;
 mod space;
 
-use std::io::IsTerminal;
-
 use anyhow::Result;
-use indicatif::{ProgressBar, ProgressStyle};
 use serde::Serialize;
 use serde_json::Value;
 use swipeline_models::online::LiveParams;
 use swipeline_models::params::{Params, parse};
 
-use self::search::{Budget, Found, Search};
+pub(crate) use self::baseline::tune_baseline;
+pub(crate) use self::gains::Gain;
+use self::gains::{CASES_MIN, VIEWERS_MIN};
+use self::progress::Progress;
+use self::search::{Budget, Found, Search, Verdict};
 pub(crate) use self::space::tidy;
 use self::space::{Point, Space};
 use super::method::{NextItemMethod, Validation};
@@ -41,9 +45,8 @@ const LIVE_BUDGET: Budget = Budget {
 pub(crate) struct Turned {
     /// Its name: a path of the params document, or a baseline's own.
     pub(crate) name: String,
-    /// What it was; absent for baselines, which know no document.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) before: Option<Value>,
+    /// What it was.
+    pub(crate) before: Value,
     /// What was chosen.
     pub(crate) after: Value,
 }
@@ -59,54 +62,40 @@ pub(crate) struct Tuned {
     pub(crate) after: f64,
     /// How many settings were tried, short trials included.
     pub(crate) trials: usize,
-    /// What was turned; empty when nothing was better than what was there.
+    /// How many cases of the training part a trial was asked.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) cases: Option<usize>,
+    /// What was turned; empty when everything stays as it was.
     pub(crate) turned: Vec<Turned>,
+    /// Why everything stays as it was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(crate) kept_because: Option<String>,
 }
 
 impl Tuned {
-    /// What a baseline chose.
-    pub(crate) fn of_baseline<const N: usize>(
-        before: f64,
-        after: f64,
-        trials: usize,
-        chosen: [(&str, Value); N],
-    ) -> Self {
-        let turned = chosen.map(|(name, after)| Turned {
-            name: name.to_owned(),
-            before: None,
-            after,
-        });
+    /// Nothing could be tried.
+    pub(crate) fn untouched(reason: &str) -> Self {
         Self {
-            metric: "ndcg@10",
-            before,
-            after,
-            trials,
-            turned: turned.into(),
+            metric: "nothing",
+            kept_because: Some(reason.to_owned()),
+            ..Self::default()
         }
     }
 
     /// The same for people, one line and one more per number.
     pub(crate) fn describe(&self, name: &str) -> String {
-        let Self {
-            metric,
-            before,
-            after,
-            trials,
-            turned,
-        } = self;
-        let mut text =
-            format!("{name}: tuned in {trials} trials, {metric} {before:.4} -> {after:.4} on the training part");
-        if turned.is_empty() {
-            text.push_str("; nothing was better than what was there");
+        let cases = self
+            .cases
+            .map_or(String::new(), |cases| format!(" on {cases} questions"));
+        let mut text = format!(
+            "{name}: tuned in {} trials{cases}, {} {:.4} -> {:.4} on the training part",
+            self.trials, self.metric, self.before, self.after
+        );
+        if let Some(reason) = &self.kept_because {
+            text.push_str(&format!("; everything stays as it was: {reason}"));
         }
-        for one in turned {
-            let before = one.before.as_ref().map(|before| format!("{before} -> "));
-            text.push_str(&format!(
-                "\n  {} = {}{}",
-                one.name,
-                before.unwrap_or_default(),
-                one.after
-            ));
+        for Turned { name, before, after } in &self.turned {
+            text.push_str(&format!("\n  {name} = {before} -> {after}"));
         }
         text
     }
@@ -136,7 +125,7 @@ fn tune_within(
     let space = Space::new(serde_json::to_value(base)?, knobs.copied());
     let params_of = |point: &Point| parse(space.document(point)).unwrap_or_else(|_| base.clone());
     let history = validation.history();
-    let score = |points: &[Point], cases: usize| -> Result<Vec<Vec<f32>>> {
+    let score = |points: &[Point], cases: usize| -> Result<Vec<Vec<Gain>>> {
         in_parallel(points, history.threads, &|point| {
             validation.gains(make(params_of(point)).as_mut(), cases)
         })
@@ -162,7 +151,7 @@ pub(crate) fn tune_live(
     name: &'static str,
     base: LiveParams,
     seed: u64,
-    gains: &dyn Fn(LiveParams, usize) -> Result<Vec<f32>>,
+    gains: &dyn Fn(LiveParams, usize) -> Result<Vec<Gain>>,
 ) -> Result<(LiveParams, Tuned)> {
     let space = Space::new(serde_json::to_value(base)?, space::LIVE.iter().copied());
     let params_of = |point: &Point| serde_json::from_value(space.document(point)).unwrap_or(base);
@@ -188,7 +177,7 @@ fn told(space: &Space, found: &Found, metric: &'static str) -> Tuned {
         .into_iter()
         .map(|(path, before, after)| Turned {
             name: path.to_owned(),
-            before: Some(before),
+            before,
             after,
         });
     Tuned {
@@ -196,7 +185,24 @@ fn told(space: &Space, found: &Found, metric: &'static str) -> Tuned {
         before: found.before,
         after: found.after,
         trials: found.trials,
+        cases: Some(found.cases),
         turned: turned.collect(),
+        kept_because: kept_because(found),
+    }
+}
+
+fn kept_because(found: &Found) -> Option<String> {
+    let Found { cases, viewers, .. } = found;
+    match found.verdict {
+        Verdict::Confirmed => None,
+        Verdict::NothingBetter => Some("nothing was better".to_owned()),
+        Verdict::NotConfirmed => {
+            Some("what was better for two thirds of the viewers was not for the others".to_owned())
+        }
+        Verdict::TooFew => Some(format!(
+            "the end of the training part has {cases} questions of {viewers} viewers, and less than {CASES_MIN} of \
+             {VIEWERS_MIN} say nothing"
+        )),
     }
 }
 
@@ -204,11 +210,11 @@ fn told(space: &Space, found: &Found, metric: &'static str) -> Tuned {
 fn in_parallel(
     points: &[Point],
     threads: usize,
-    score: &(dyn Fn(&Point) -> Result<Vec<f32>> + Sync),
-) -> Result<Vec<Vec<f32>>> {
+    score: &(dyn Fn(&Point) -> Result<Vec<Gain>> + Sync),
+) -> Result<Vec<Vec<Gain>>> {
     let mut answers = Vec::with_capacity(points.len());
     for batch in points.chunks(threads.max(1)) {
-        let scored: Vec<Result<Vec<f32>>> = std::thread::scope(|scope| {
+        let scored: Vec<Result<Vec<Gain>>> = std::thread::scope(|scope| {
             let running: Vec<_> = batch.iter().map(|point| scope.spawn(move || score(point))).collect();
             let joined = running.into_iter().map(|one| one.join());
             joined
@@ -220,41 +226,6 @@ fn in_parallel(
         }
     }
     Ok(answers)
-}
-
-/// How far a search is: a bar on a terminal, a line now and then otherwise.
-struct Progress {
-    name: &'static str,
-    bar: Option<ProgressBar>,
-}
-
-impl Progress {
-    fn start(name: &'static str, trials_max: usize) -> Self {
-        let bar = std::io::stderr().is_terminal().then(|| {
-            let style = ProgressStyle::with_template("{msg:40} {bar:30} {pos}/{len} trials  {elapsed}");
-            // A template that does not parse would be a fault of this file; the default style serves as well.
-            let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(trials_max as u64).with_style(style).with_message(name)
-        });
-        Self { name, bar }
-    }
-
-    fn say(&self, trials: usize, best: f64) {
-        let words = format!("{}: tuning, best {best:.4}", self.name);
-        match &self.bar {
-            Some(bar) => {
-                bar.set_message(words);
-                bar.set_position(trials as u64);
-            }
-            None => eprintln!("{words} after {trials} trials"),
-        }
-    }
-
-    fn finish(&self) {
-        if let Some(bar) = &self.bar {
-            bar.finish_and_clear();
-        }
-    }
 }
 
 #[cfg(test)]
@@ -292,7 +263,7 @@ mod tests {
                 like_value_min: 1.0,
             }
         }
-        fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<f32>> {
+        fn gains(&self, method: &mut dyn NextItemMethod, cases_max: usize) -> Result<Vec<Gain>> {
             let mut answer = Answer::default();
             let request = NextItemRequest {
                 user: 0,
@@ -306,10 +277,11 @@ mod tests {
                 crate::eval::method::AnswerView::Scores(scores) => scores[0],
                 crate::eval::method::AnswerView::List(_) => 0.0,
             };
-            Ok(vec![score; cases_max.min(100)])
+            let viewers = 0..cases_max.min(CASES_MIN) as u32;
+            Ok(viewers.map(|viewer| Gain { viewer, gain: score }).collect())
         }
         fn score(&self, method: &mut dyn NextItemMethod) -> Result<f64> {
-            Ok(self.gains(method, 1)?[0].into())
+            Ok(self.gains(method, 1)?[0].gain.into())
         }
     }
 

@@ -1,11 +1,12 @@
 //! The search for a better point of a space: a few random ones, then one knob after the other.
 //!
-//! Owns the order of trials, when a point is given up early, and when a gain is believed. Must not know what is scored.
+//! Owns the order of trials, when a point is given up early, and what is done when nothing can be said. Must not know what
+//! is scored.
 //!
 //! Successive halving (K. Jamieson, A. Talwalkar, "Non-stochastic best arm identification and hyperparameter
 //! optimization", AISTATS 2016) in two rungs: a trial is asked a share of the cases first, and all of them only when it
-//! is ahead. All trials are asked the same cases, so two are compared case by case; a gain counts only when its mean is
-//! above its standard error, for otherwise the luckiest of dozens of trials would win.
+//! is ahead. A gain counts only when its mean is above its standard error, and what was chosen must gain on the viewers
+//! that were kept back, too ([`super::gains`]).
 
 use std::cell::Cell;
 
@@ -14,6 +15,7 @@ use rand::seq::SliceRandom;
 use rand::{RngExt, SeedableRng};
 use rand_xoshiro::Xoshiro256PlusPlus;
 
+use super::gains::{CASES_MIN, Gain, Part, VIEWERS_MIN, compare, mean, viewer_count};
 use super::space::{Point, Space};
 
 /// How much is tried.
@@ -40,10 +42,29 @@ pub(crate) struct Found {
     pub(crate) after: f64,
     /// How many trials were made.
     pub(crate) trials: usize,
+    /// How many cases a whole trial has.
+    pub(crate) cases: usize,
+    /// Of how many viewers they are.
+    pub(crate) viewers: usize,
+    /// What became of the choice.
+    pub(crate) verdict: Verdict,
+}
+
+/// What became of a choice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Verdict {
+    /// It gained on the viewers that were kept back, too.
+    Confirmed,
+    /// Nothing gained anything.
+    NothingBetter,
+    /// What gained did not gain on the viewers that were kept back: the point that was begun with stays.
+    NotConfirmed,
+    /// Too few cases, or of too few viewers, to try anything.
+    TooFew,
 }
 
 /// What each of some points gains in each of so many cases.
-pub(crate) type Score<'a> = dyn Fn(&[Point], usize) -> Result<Vec<Vec<f32>>> + 'a;
+pub(crate) type Score<'a> = dyn Fn(&[Point], usize) -> Result<Vec<Vec<Gain>>> + 'a;
 
 /// The share of knobs that a random point turns.
 const RANDOM_TURN_SHARE: f64 = 0.3;
@@ -64,9 +85,10 @@ pub(crate) struct Search<'a> {
     pub(crate) progress: &'a dyn Fn(usize, f64),
 }
 
+#[derive(Clone)]
 struct Best {
     point: Point,
-    gains: Vec<f32>,
+    gains: Vec<Gain>,
 }
 
 impl Search<'_> {
@@ -78,37 +100,87 @@ impl Search<'_> {
         let trials = Cell::new(0);
         let mut random = Xoshiro256PlusPlus::seed_from_u64(seed);
         let gains = self.gains(std::slice::from_ref(&start), self.budget.cases_whole, &trials)?;
-        let mut best = Best {
+        let start = Best {
             point: start,
             gains: gains.into_iter().next().unwrap_or_default(),
         };
-        let before = mean(&best.gains);
-        (self.progress)(trials.get(), before);
+        (self.progress)(trials.get(), mean(&start.gains, Part::All));
+        if start.gains.len() < CASES_MIN || viewer_count(&start.gains) < VIEWERS_MIN {
+            return Ok(found(&start, &start, Verdict::TooFew, trials.get()));
+        }
+        let mut knobs = self.effective(&start, &trials)?;
+        let mut best = start.clone();
         let drawn: Vec<Point> = (0..self.budget.random_trials)
-            .map(|_| self.draw(&best.point, &mut random))
+            .map(|_| self.draw(&best.point, &knobs, &mut random))
             .collect();
         self.challenge(&mut best, drawn, RANDOM_KEPT, &trials)?;
-        let mut order: Vec<usize> = (0..self.space.knobs().len()).collect();
+        self.climb(&mut best, &mut knobs, &mut random, &trials)?;
+        self.turn_back(&mut best, &trials)?;
+        let gained = |part| compare(&best.gains, &start.gains, part).mean;
+        let verdict = if best.point == start.point {
+            Verdict::NothingBetter
+        } else if gained(Part::Confirming) > 0.0 && gained(Part::All) > 0.0 {
+            Verdict::Confirmed
+        } else {
+            best = start.clone();
+            Verdict::NotConfirmed
+        };
+        Ok(found(&start, &best, verdict, trials.get()))
+    }
+
+    /// The knobs less the groups that change nothing when all of their knobs are turned a step.
+    fn effective(&self, start: &Best, trials: &Cell<usize>) -> Result<Vec<usize>> {
+        let groups = self.space.groups();
+        let turned: Vec<Point> = groups
+            .iter()
+            .map(|group| {
+                let turn = |point: Point, knob: &usize| {
+                    let (step, steps) = (self.space.step(&point, *knob), self.space.knobs()[*knob].values.len());
+                    with(
+                        &point,
+                        *knob,
+                        if step + 1 < steps {
+                            step + 1
+                        } else {
+                            step.saturating_sub(1)
+                        },
+                    )
+                };
+                group.iter().fold(start.point.clone(), turn)
+            })
+            .collect();
+        let gains = self.gains(&turned, self.budget.cases_short, trials)?;
+        let changes_nothing = |gains: &Vec<Gain>| gains.iter().zip(&start.gains).all(|(one, other)| one == other);
+        let idle = groups
+            .into_iter()
+            .zip(&gains)
+            .filter(|(_, gains)| changes_nothing(gains));
+        let idle: Vec<usize> = idle.flat_map(|(group, _)| group).collect();
+        let knobs = 0..self.space.knobs().len();
+        Ok(knobs.filter(|knob| !idle.contains(knob)).collect())
+    }
+
+    /// Turns one knob after the other until none of them helps.
+    fn climb(
+        &self,
+        best: &mut Best,
+        knobs: &mut [usize],
+        random: &mut Xoshiro256PlusPlus,
+        trials: &Cell<usize>,
+    ) -> Result<()> {
         loop {
-            order.shuffle(&mut random);
+            knobs.shuffle(random);
             let mut moved = false;
-            for knob in &order {
+            for knob in knobs.iter() {
                 if trials.get() >= self.budget.trials_max {
-                    break;
+                    return Ok(());
                 }
-                moved |= self.turn(*knob, &mut best, &trials)?;
+                moved |= self.turn(*knob, best, trials)?;
             }
-            if !moved || trials.get() >= self.budget.trials_max {
-                break;
+            if !moved {
+                return Ok(());
             }
         }
-        self.turn_back(&mut best, &trials)?;
-        Ok(Found {
-            after: mean(&best.gains),
-            point: best.point,
-            before,
-            trials: trials.get(),
-        })
     }
 
     /// Turns back what gains nothing: random trials turn much that does not matter.
@@ -121,13 +193,13 @@ impl Search<'_> {
             without.0[knob] = None;
             let gains = self.gains(std::slice::from_ref(&without), self.budget.cases_whole, trials)?;
             for gains in gains {
-                if compare(&gains, &best.gains).0 >= 0.0 {
+                if compare(&gains, &best.gains, Part::Choosing).mean >= 0.0 {
                     best.point = without.clone();
                     best.gains = gains;
                 }
             }
         }
-        (self.progress)(trials.get(), mean(&best.gains));
+        (self.progress)(trials.get(), mean(&best.gains, Part::All));
         Ok(())
     }
 
@@ -163,29 +235,33 @@ impl Search<'_> {
     /// the best now.
     fn challenge(&self, best: &mut Best, points: Vec<Point>, kept: usize, trials: &Cell<usize>) -> Result<bool> {
         let short = self.gains(&points, self.budget.cases_short, trials)?;
-        let mut ahead: Vec<(f64, Point)> = short
-            .iter()
-            .zip(points)
-            .map(|(gains, point)| (compare(gains, &best.gains).0, point))
+        let tried = short.into_iter().zip(points);
+        let mut ahead: Vec<(f64, Best)> = tried
+            .map(|(gains, point)| (compare(&gains, &best.gains, Part::Choosing).mean, Best { point, gains }))
             .filter(|(gain, _)| *gain > 0.0)
             .collect();
         ahead.sort_by(|left, right| right.0.total_cmp(&left.0));
         ahead.truncate(kept);
-        let points: Vec<Point> = ahead.into_iter().map(|(_, point)| point).collect();
-        let whole = self.gains(&points, self.budget.cases_whole, trials)?;
+        let mut ahead: Vec<Best> = ahead.into_iter().map(|(_, one)| one).collect();
+        // A log of few cases has been asked all of them by now.
+        if self.budget.cases_short < best.gains.len() {
+            let points: Vec<Point> = ahead.iter().map(|one| one.point.clone()).collect();
+            let whole = self.gains(&points, self.budget.cases_whole, trials)?;
+            ahead.iter_mut().zip(whole).for_each(|(one, gains)| one.gains = gains);
+        }
         let mut is_better = false;
-        for (gains, point) in whole.into_iter().zip(points) {
-            let (gain, error) = compare(&gains, &best.gains);
-            if gain > STANDARD_ERRORS_MIN * error {
-                *best = Best { point, gains };
+        for one in ahead {
+            let gained = compare(&one.gains, &best.gains, Part::Choosing);
+            if gained.mean > STANDARD_ERRORS_MIN * gained.error {
+                *best = one;
                 is_better = true;
             }
         }
-        (self.progress)(trials.get(), mean(&best.gains));
+        (self.progress)(trials.get(), mean(&best.gains, Part::All));
         Ok(is_better)
     }
 
-    fn gains(&self, points: &[Point], cases: usize, trials: &Cell<usize>) -> Result<Vec<Vec<f32>>> {
+    fn gains(&self, points: &[Point], cases: usize, trials: &Cell<usize>) -> Result<Vec<Vec<Gain>>> {
         trials.set(trials.get() + points.len());
         if points.is_empty() {
             return Ok(Vec::new());
@@ -193,11 +269,11 @@ impl Search<'_> {
         (self.score)(points, cases)
     }
 
-    fn draw(&self, from: &Point, random: &mut Xoshiro256PlusPlus) -> Point {
+    fn draw(&self, from: &Point, knobs: &[usize], random: &mut Xoshiro256PlusPlus) -> Point {
         let mut point = from.clone();
-        for (number, knob) in self.space.knobs().iter().enumerate() {
+        for knob in knobs {
             if random.random_bool(RANDOM_TURN_SHARE) {
-                point.0[number] = Some(random.random_range(0..knob.values.len()));
+                point.0[*knob] = Some(random.random_range(0..self.space.knobs()[*knob].values.len()));
             }
         }
         point
@@ -210,119 +286,18 @@ fn with(point: &Point, knob: usize, step: usize) -> Point {
     turned
 }
 
-fn mean(gains: &[f32]) -> f64 {
-    gains.iter().map(|gain| f64::from(*gain)).sum::<f64>() / gains.len().max(1) as f64
-}
-
-/// The mean of what one gains over the other in the cases that both were asked, and its standard error.
-fn compare(gains: &[f32], others: &[f32]) -> (f64, f64) {
-    let differences: Vec<f64> = gains
-        .iter()
-        .zip(others)
-        .map(|(gain, other)| f64::from(*gain) - f64::from(*other))
-        .collect();
-    let count = differences.len().max(1) as f64;
-    let mean = differences.iter().sum::<f64>() / count;
-    let variance = differences.iter().map(|one| (one - mean).powi(2)).sum::<f64>() / count;
-    (mean, (variance / count).sqrt())
+fn found(start: &Best, best: &Best, verdict: Verdict, trials: usize) -> Found {
+    Found {
+        point: best.point.clone(),
+        before: mean(&start.gains, Part::All),
+        after: mean(&best.gains, Part::All),
+        trials,
+        cases: start.gains.len(),
+        viewers: viewer_count(&start.gains),
+        verdict,
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::eval::tune::space::NEXT_ITEM;
-    use swipeline_models::params::Params;
-
-    fn defaults() -> serde_json::Value {
-        serde_json::to_value(Params::default()).expect("JSON")
-    }
-
-    const BUDGET: Budget = Budget {
-        trials_max: 400,
-        random_trials: 8,
-        cases_short: 50,
-        cases_whole: 200,
-    };
-
-    /// Gains that fall with the distance from a hidden best point, the more cases the surer.
-    fn search(noise: f32, seed: u64) -> (Space, Found) {
-        let space = Space::new(defaults(), NEXT_ITEM.iter().copied());
-        let hidden: Vec<usize> = space.knobs().iter().map(|knob| knob.values.len() / 3).collect();
-        let found = {
-            let score = |points: &[Point], cases: usize| {
-                let score_one = |point: &Point| {
-                    let distance: usize = (0..hidden.len())
-                        .map(|knob| space.step(point, knob).abs_diff(hidden[knob]))
-                        .sum();
-                    let mut random = Xoshiro256PlusPlus::seed_from_u64(distance as u64);
-                    (0..cases)
-                        .map(|_| 1.0 - 0.01 * distance as f32 + noise * random.random_range(-1.0..1.0_f32))
-                        .collect()
-                };
-                Ok(points.iter().map(score_one).collect())
-            };
-            let search = Search {
-                space: &space,
-                budget: BUDGET,
-                score: &score,
-                progress: &|_, _| {},
-            };
-            search.run(space.origin(), seed).expect("a search")
-        };
-        (space, found)
-    }
-
-    #[test]
-    fn it_finds_the_best_point_of_a_smooth_space_and_the_same_one_twice() {
-        let (space, found) = search(0.0, 1);
-        assert!((found.after - 1.0).abs() < 1e-6, "{found:?}");
-        let hidden: Vec<usize> = space.knobs().iter().map(|knob| knob.values.len() / 3).collect();
-        let steps: Vec<usize> = (0..hidden.len()).map(|knob| space.step(&found.point, knob)).collect();
-        assert_eq!(steps, hidden);
-        assert!(found.trials <= BUDGET.trials_max + hidden.len());
-        assert_eq!(search(0.0, 1).1.point, found.point);
-    }
-
-    #[test]
-    fn it_stays_where_it_is_when_nothing_makes_a_difference() {
-        let space = Space::new(defaults(), NEXT_ITEM.iter().copied());
-        let score = |points: &[Point], cases: usize| Ok(points.iter().map(|_| vec![0.5; cases]).collect());
-        let search = Search {
-            space: &space,
-            budget: BUDGET,
-            score: &score,
-            progress: &|_, _| {},
-        };
-        let found = search.run(space.origin(), 3).expect("a search");
-        assert_eq!(found.point, space.origin());
-        assert_eq!(found.before, found.after);
-    }
-
-    #[test]
-    fn a_lucky_trial_is_not_believed() {
-        // Whatever is turned wins three cases and loses two: ahead, but by less than its standard error.
-        let space = Space::new(defaults(), NEXT_ITEM.iter().copied());
-        let score = |points: &[Point], cases: usize| {
-            let score_one = |point: &Point| -> Vec<f32> {
-                let turned = |case: usize| match case {
-                    0..3 => 1.0,
-                    3..5 => 0.0,
-                    _ => 0.5,
-                };
-                let is_origin = *point == space.origin();
-                (0..cases)
-                    .map(|case| if is_origin { 0.5 } else { turned(case) })
-                    .collect()
-            };
-            Ok(points.iter().map(score_one).collect())
-        };
-        let search = Search {
-            space: &space,
-            budget: BUDGET,
-            score: &score,
-            progress: &|_, _| {},
-        };
-        let found = search.run(space.origin(), 5).expect("a search");
-        assert_eq!(found.point, space.origin());
-    }
-}
+#[path = "search_tests.rs"]
+mod tests;

@@ -134,6 +134,14 @@ pub(crate) const WIDE: &[Knob] = &[
     numbers("collaborative.wide.linear_weight", &[0.5, 1.0, 1.5, 2.0, 3.0, 5.0]),
 ];
 
+/// Knobs that say nothing together where the part that they turn is not in use: a profile that does not serve, the linear
+/// model where its weight is 0. By how their paths begin.
+const GROUPS: [&[&str]; 3] = [
+    &["collaborative.narrow."],
+    &["collaborative.wide."],
+    &["collaborative.linear_", "channels.linear."],
+];
+
 /// What the live model of outcomes may turn.
 pub(crate) const LIVE: &[Knob] = &[
     numbers("steps.columns", &[0.003, 0.005, 0.01, 0.02, 0.04]),
@@ -214,6 +222,16 @@ impl Space {
     /// What may be turned.
     pub(crate) fn knobs(&self) -> &[Knob] {
         &self.knobs
+    }
+
+    /// The knobs that may be without effect together, by their places.
+    pub(crate) fn groups(&self) -> Vec<Vec<usize>> {
+        let group = |starts: &&[&str]| -> Vec<usize> {
+            let is_in = |knob: &Knob| starts.iter().any(|start| knob.path.starts_with(start));
+            let places = self.knobs.iter().enumerate().filter(|(_, knob)| is_in(knob));
+            places.map(|(place, _)| place).collect()
+        };
+        GROUPS.iter().map(group).filter(|group| !group.is_empty()).collect()
     }
 
     /// Where a point stands on a knob's ladder: the step itself, or the one nearest to the document's value.
