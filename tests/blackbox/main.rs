@@ -33,4 +33,5 @@ mod stats;
 mod stream;
 mod train;
 mod transfer;
+mod tune;
 mod viral;
