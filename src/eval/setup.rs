@@ -84,8 +84,7 @@ impl NextItemSetup {
     pub(crate) fn question(&self) -> &'static str {
         match self {
             NextItemSetup::NextLike => {
-                "a like (a rating of 4 or more) in the test part by a viewer with an earlier event, of an item that \
-                 others had before"
+                "a like (a rating of 4 or more) in the test part by a viewer with an earlier event"
             }
             NextItemSetup::LeaveLast => "a viewer with a target and with at least one event before it",
             NextItemSetup::Sessions { .. } => "a test session with a click on an item that it did not have before",

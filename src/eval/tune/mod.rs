@@ -200,8 +200,8 @@ fn kept_because(found: &Found) -> Option<String> {
             Some("what was better for two thirds of the viewers was not for the others".to_owned())
         }
         Verdict::TooFew => Some(format!(
-            "the end of the training part has {cases} questions of {viewers} viewers, and less than {CASES_MIN} of \
-             {VIEWERS_MIN} say nothing"
+            "the end of the training part has too few questions ({cases} of {viewers} viewers; {CASES_MIN} of \
+             {VIEWERS_MIN} are needed)"
         )),
     }
 }
