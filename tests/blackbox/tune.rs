@@ -111,7 +111,7 @@ async fn params_chosen_on_a_log_come_into_force_in_a_running_server() {
     assert!(done.out.contains("swipeline: tuned in"), "{done:?}");
     assert!(done.out.contains(" questions, ndcg@10 "), "{done:?}");
     assert!(
-        done.err.contains("swipeline: tuning, best"),
+        done.err.contains("swipeline: tuning after 1 trials"),
         "it says how far it is: {done:?}"
     );
     let again = log.train("params", &second, &["--params", text(&begin)]);

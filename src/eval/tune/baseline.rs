@@ -28,7 +28,7 @@ pub(crate) fn tune_baseline<C: Copy, const N: usize>(
     let progress = Progress::start(name, trials_max);
     let before = validation.score(make(base).as_mut())?;
     let (mut best, mut reached, mut trials) = (base, before, 1);
-    progress.say(trials, reached);
+    progress.tick(1);
     for step in steps {
         let from = named(best);
         for config in step(best) {
@@ -38,11 +38,12 @@ pub(crate) fn tune_baseline<C: Copy, const N: usize>(
             }
             let score = validation.score(make(config).as_mut())?;
             trials += 1;
+            progress.tick(1);
             if score > reached {
                 (best, reached) = (config, score);
             }
         }
-        progress.say(trials, reached);
+        progress.best(reached);
     }
     progress.finish();
     let turned: Vec<Turned> = turned(named(base), named(best));

@@ -125,17 +125,17 @@ fn tune_within(
     let space = Space::new(serde_json::to_value(base)?, knobs.copied());
     let params_of = |point: &Point| parse(space.document(point)).unwrap_or_else(|_| base.clone());
     let history = validation.history();
+    let progress = Progress::start(name, budget.trials_max);
     let score = |points: &[Point], cases: usize| -> Result<Vec<Vec<Gain>>> {
-        in_parallel(points, history.threads, &|point| {
+        in_parallel(points, history.threads, &progress, &|point| {
             validation.gains(make(params_of(point)).as_mut(), cases)
         })
     };
-    let progress = Progress::start(name, budget.trials_max);
     let search = Search {
         space: &space,
         budget,
         score: &score,
-        progress: &|trials, best| progress.say(trials, best),
+        best: &|best| progress.best(best),
     };
     let found = search.run(space.origin(), history.seed)?;
     progress.finish();
@@ -155,13 +155,18 @@ pub(crate) fn tune_live(
 ) -> Result<(LiveParams, Tuned)> {
     let space = Space::new(serde_json::to_value(base)?, space::LIVE.iter().copied());
     let params_of = |point: &Point| serde_json::from_value(space.document(point)).unwrap_or(base);
-    let score = |points: &[Point], cases: usize| points.iter().map(|point| gains(params_of(point), cases)).collect();
     let progress = Progress::start(name, LIVE_BUDGET.trials_max);
+    let score_one = |point: &Point, cases: usize| {
+        let gains = gains(params_of(point), cases);
+        progress.tick(1);
+        gains
+    };
+    let score = |points: &[Point], cases: usize| points.iter().map(|point| score_one(point, cases)).collect();
     let search = Search {
         space: &space,
         budget: LIVE_BUDGET,
         score: &score,
-        progress: &|trials, best| progress.say(trials, best),
+        best: &|best| progress.best(best),
     };
     let found = search.run(space.origin(), seed)?;
     progress.finish();
@@ -210,6 +215,7 @@ fn kept_because(found: &Found) -> Option<String> {
 fn in_parallel(
     points: &[Point],
     threads: usize,
+    progress: &Progress,
     score: &(dyn Fn(&Point) -> Result<Vec<Gain>> + Sync),
 ) -> Result<Vec<Vec<Gain>>> {
     let mut answers = Vec::with_capacity(points.len());
@@ -221,6 +227,7 @@ fn in_parallel(
                 .map(|answer| answer.unwrap_or_else(|_| Err(anyhow::anyhow!("a trial panicked"))))
                 .collect()
         });
+        progress.tick(batch.len());
         for one in scored {
             answers.push(one?);
         }

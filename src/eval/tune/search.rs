@@ -81,8 +81,8 @@ pub(crate) struct Search<'a> {
     pub(crate) budget: Budget,
     /// Scores points.
     pub(crate) score: &'a Score<'a>,
-    /// Hears of every trial: how many so far, the best mean gain.
-    pub(crate) progress: &'a dyn Fn(usize, f64),
+    /// Hears the best mean gain so far.
+    pub(crate) best: &'a dyn Fn(f64),
 }
 
 #[derive(Clone)]
@@ -104,7 +104,7 @@ impl Search<'_> {
             point: start,
             gains: gains.into_iter().next().unwrap_or_default(),
         };
-        (self.progress)(trials.get(), mean(&start.gains, Part::All));
+        (self.best)(mean(&start.gains, Part::All));
         if start.gains.len() < CASES_MIN || viewer_count(&start.gains) < VIEWERS_MIN {
             return Ok(found(&start, &start, Verdict::TooFew, trials.get()));
         }
@@ -199,7 +199,7 @@ impl Search<'_> {
                 }
             }
         }
-        (self.progress)(trials.get(), mean(&best.gains, Part::All));
+        (self.best)(mean(&best.gains, Part::All));
         Ok(())
     }
 
@@ -257,7 +257,7 @@ impl Search<'_> {
                 is_better = true;
             }
         }
-        (self.progress)(trials.get(), mean(&best.gains, Part::All));
+        (self.best)(mean(&best.gains, Part::All));
         Ok(is_better)
     }
 

@@ -25,7 +25,7 @@ fn searched(space: &Space, score: &Score<'_>) -> Found {
         space,
         budget: BUDGET,
         score,
-        progress: &|_, _| {},
+        best: &|_| {},
     };
     search.run(space.origin(), 5).expect("a search")
 }
@@ -51,7 +51,7 @@ fn search(noise: f32, seed: u64) -> (Space, Found) {
             space: &space,
             budget: BUDGET,
             score: &score,
-            progress: &|_, _| {},
+            best: &|_| {},
         };
         search.run(space.origin(), seed).expect("a search")
     };
