@@ -28,10 +28,12 @@ pub(crate) struct ShownCase {
 /// later one. The log's days may overlap a little in time; rows of earlier days behind that point are learned, not judged.
 pub(crate) fn cut(log: &ImpressionLog, test_from: u32) -> usize {
     let first = log.impressions.iter().position(|(shown, _)| shown.day >= test_from);
-    let first = first.unwrap_or(log.impressions.len());
+    let Some(first) = first else {
+        return log.impressions.len();
+    };
     // What is of the same millisecond as the first one may not be known to it.
-    let at_ms = log.impressions.get(first).map(|(shown, _)| shown.at_ms);
-    log.impressions[..first].partition_point(|(shown, _)| Some(shown.at_ms) < at_ms)
+    let at_ms = log.impressions[first].0.at_ms;
+    log.impressions[..first].partition_point(|(shown, _)| shown.at_ms < at_ms)
 }
 
 /// Replays the test part before a fitted method; `observe` may end it by `false`.
