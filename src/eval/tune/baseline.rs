@@ -80,7 +80,9 @@ mod tests {
     use crate::eval::tune::Gain;
 
     /// Scores as its two settings say.
-    struct Sum([i64; 2]);
+    struct Sum(Pair);
+
+    type Pair = [i64; 2];
 
     impl NextItemMethod for Sum {
         fn name(&self) -> &str {
@@ -130,13 +132,13 @@ mod tests {
     #[test]
     fn each_setting_is_chosen_from_the_best_so_far_and_none_is_tried_twice() {
         let validation = Asking(Catalogue::default(), ItemSet::full(1));
-        let steps: [fn([i64; 2]) -> Vec<[i64; 2]>; 2] = [
+        let steps: [fn(Pair) -> Vec<Pair>; 2] = [
             |[_, second]| (0..4).map(|first| [first, second]).collect(),
             |[first, _]| (0..4).map(|second| [first, second]).collect(),
         ];
         let tune = |base| {
             let make = |config| -> Box<dyn NextItemMethod> { Box::new(Sum(config)) };
-            let named = |[first, second]: [i64; 2]| [("first", first.into()), ("second", second.into())];
+            let named = |[first, second]: Pair| [("first", first.into()), ("second", second.into())];
             tune_baseline("sum", base, &validation, &steps, &make, &named).expect("a choice")
         };
         let (best, tuned) = tune([0, 3]);

@@ -145,7 +145,7 @@ mod tests {
         };
         // Half of the viewers gain 1, the others lose .5.
         let split = |viewers: u32, each: u32| -> Vec<Gain> {
-            let gain = |viewer: u32| if viewer % 2 == 0 { 1.0 } else { -0.5 };
+            let gain = |viewer: u32| if viewer.is_multiple_of(2) { 1.0 } else { -0.5 };
             (0..viewers * each)
                 .map(|n| Gain {
                     viewer: n / each,
