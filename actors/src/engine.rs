@@ -42,6 +42,7 @@ mod learner;
 mod lists;
 mod load;
 mod model;
+mod open;
 #[cfg(test)]
 mod overload_tests;
 mod params;
@@ -52,6 +53,8 @@ mod stats;
 mod users;
 
 pub use socket::SocketHandle;
+
+use open::open;
 
 /// How often idle sessions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -385,60 +388,4 @@ impl Engine {
             .await
             .map_err(|error| journal_error(&error))
     }
-}
-
-fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<SharedRef, EngineError> {
-    let storage = match &config.data_dir {
-        Some(path) => {
-            let mut options = StorageOptions {
-                now_ms: clock::now().0,
-                ..StorageOptions::default()
-            };
-            options.journal.durability = if config.fsync {
-                Durability::Fsync
-            } else {
-                Durability::Process
-            };
-            Storage::open(path, &options).map_err(|error| EngineError::DataDir(error.to_string()))?
-        }
-        None => Storage::in_memory(),
-    };
-    if storage.report.is_damaged() {
-        tracing::error!(report = ?storage.report, "the data dir is damaged; what is left of it is used");
-    }
-    let index = IndexParams {
-        exact_items_max: config.exact_items_max,
-        ..IndexParams::default()
-    };
-    let world = World::new(config.embedding_dim, index).map_err(|error| EngineError::DataDir(error.to_string()))?;
-    let served_dir = storage.dir.as_ref().map(|dir| dir.served());
-    let archive = ArchiveService::new(storage.archive.clone());
-    let (percent, bytes_max) = (config.served_log_percent, config.served_log_bytes_max);
-    let served = ServedLog::open(served_dir, percent, bytes_max, archive.slates())
-        .map_err(|error| EngineError::DataDir(format!("the served log cannot be opened: {error}")))?;
-    let shared = Arc::new(Shared {
-        overload: Overload::of(arbiters.len()),
-        caches: Caches::default(),
-        config,
-        world,
-        storage,
-        sessions: Registry::default(),
-        items: ItemRouter::default(),
-        effects: Effects::default(),
-        params: ParamsService::default(),
-        learner: LearnerService::default(),
-        served,
-        archive,
-        arbiters,
-        checkpoint: tokio::sync::Mutex::new(()),
-        catalogue_dirty: parking_lot::Mutex::default(),
-        draining: AtomicBool::new(false),
-    });
-    recover(&shared)?;
-    model::install_configured(&shared)?;
-    ArchiveService::start(&shared)
-        .map_err(|error| EngineError::DataDir(format!("the archive cannot be started: {error}")))?;
-    let unreadable = |error| EngineError::DataDir(format!("the learner cannot be read: {error}"));
-    shared.learner.load(&shared).map_err(unreadable)?;
-    Ok(shared)
 }

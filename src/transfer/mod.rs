@@ -4,6 +4,7 @@
 //! ([`feeder`]), where imported rows go ([`sink`]), and the words in which an import is reported ([`progress`],
 //! [`summary`]). A format must not know where its rows go.
 
+mod cells;
 mod csv;
 pub(crate) mod feeder;
 mod jsonl;
@@ -29,8 +30,8 @@ use swipeline_models::time::TimestampMs;
 use swipeline_models::user::User;
 use swipeline_models::wire::FieldError;
 
+pub(crate) use cells::{item_cells, item_table, user_cells, user_table};
 pub(crate) use lines::Lines;
-pub(crate) use parquet::{item_cells, item_table, user_cells, user_table};
 pub(crate) use source::{BytesRead, InputFile, expand};
 pub(crate) use table::Table;
 pub(crate) use time::parse_time;

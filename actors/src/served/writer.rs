@@ -1,30 +1,21 @@
-//! From sessions to the disk: a bounded queue and one thread.
-//!
-//! Owns who is logged, what is dropped, and erasure in order with what is still queued. The same thread encodes the
-//! slates that go into the archive and puts them where they wait for it.
+//! The thread behind the served log: takes slates from the queue, encodes and writes them, erases in order with them, and
+//! puts those of the archive where they wait for it. Must not know sessions.
 
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, TrySendError, sync_channel};
+use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use parking_lot::Mutex;
 use swipeline_models::experiment::VARIANT_DEFAULT;
 use swipeline_models::features::schema::FEATURE_COUNT;
 use swipeline_models::ids::UserId;
-use swipeline_models::item::Item;
-use swipeline_models::rank::ObjectiveRow;
-use swipeline_models::recall::ChannelSet;
-use swipeline_models::time::TimestampMs;
-use swipeline_models::wire::FeedContextDto;
 use swipeline_storage::{RingLog, erase_records, partition_of};
 
 use super::record::{ServedItemRecord, ServedSlateRecord};
+use super::served_log::{Command, ServedSlate, ServedSlot};
 use crate::archive::{WaitingSlate, WaitingSlates};
 
-/// Slates that may wait for the thread; at 10 items about 2 KiB each. More are dropped and counted.
-const QUEUE_SLATES_MAX: usize = 1_024;
 /// When the queue has run dry, so long the thread lets slates gather before it waits for the next one: to wake it for each
 /// costs the session that hands it over more than the rest of the handing over.
 const GATHER: Duration = Duration::from_millis(50);
@@ -33,159 +24,8 @@ const FLUSH_AFTER: Duration = Duration::from_millis(200);
 /// So many slates are written between two flushes at the most.
 const FLUSH_SLATES: u32 = 256;
 
-/// A slate on its way to the log: shared handles and copies, nothing encoded yet.
-pub(crate) struct ServedSlate {
-    pub(crate) user: UserId,
-    pub(crate) request: String,
-    pub(crate) at: TimestampMs,
-    pub(crate) sequence: u64,
-    pub(crate) context: FeedContextDto,
-    pub(crate) variant: Option<String>,
-    pub(crate) model: String,
-    pub(crate) slots: Vec<ServedSlot>,
-    /// Whether it goes into the archive as well.
-    pub(crate) is_archived: bool,
-}
-
-/// An item of it.
-pub(crate) struct ServedSlot {
-    pub(crate) item: Arc<Item>,
-    pub(crate) channels: ChannelSet,
-    pub(crate) score: f32,
-    pub(crate) pre_rank: f32,
-    pub(crate) collaborative: f32,
-    pub(crate) propensity: Option<f32>,
-    pub(crate) predicted: ObjectiveRow,
-    pub(crate) features: [f32; FEATURE_COUNT],
-}
-
-enum Command {
-    Served(ServedSlate),
-    Erase {
-        user: UserId,
-        done: SyncSender<io::Result<u64>>,
-    },
-    /// Answered when everything before it is where it belongs.
-    Settle(SyncSender<()>),
-}
-
-/// The way into the log; does nothing when it is off.
-pub(crate) struct ServedLog {
-    dir: Option<PathBuf>,
-    percent: u8,
-    queue: Mutex<Option<SyncSender<Command>>>,
-    thread: Mutex<Option<std::thread::JoinHandle<()>>>,
-}
-
-impl ServedLog {
-    /// Opens the log for `percent` of 100 viewers; `dir` is `None` for an engine in memory, which has no log. `archived`
-    /// is where slates wait for the archive.
-    ///
-    /// # Errors
-    /// Those of the file system.
-    pub(crate) fn open(
-        dir: Option<PathBuf>,
-        percent: u8,
-        bytes_max: u64,
-        archived: Option<Arc<WaitingSlates>>,
-    ) -> io::Result<Self> {
-        let (mut queue, mut thread) = (None, None);
-        let log = match dir.as_ref().filter(|_| percent > 0) {
-            Some(dir) => Some(RingLog::open(dir, bytes_max)?),
-            None => None,
-        };
-        let percent = if log.is_some() { percent } else { 0 };
-        if log.is_some() || archived.is_some() {
-            let (sender, receiver) = sync_channel(QUEUE_SLATES_MAX);
-            let builder = std::thread::Builder::new().name("served-log".to_owned());
-            let writer = Writer {
-                dir: dir.clone(),
-                log,
-                percent,
-                archived,
-                unflushed: 0,
-                failed: false,
-            };
-            thread = Some(builder.spawn(move || writer.write_all(&receiver))?);
-            queue = Some(sender);
-        }
-        Ok(Self {
-            dir,
-            percent,
-            queue: Mutex::new(queue),
-            thread: Mutex::new(thread),
-        })
-    }
-
-    /// Whether what this viewer is served is logged: the same viewers always, so that their outcomes meet all of it.
-    pub(crate) fn is_for(&self, user: &UserId) -> bool {
-        is_picked(self.percent, user)
-    }
-
-    /// Waits until everything that was handed over is where it belongs. Blocks.
-    pub(crate) fn settle(&self) {
-        let Some(queue) = self.queue.lock().clone() else { return };
-        let (done, answer) = sync_channel(1);
-        // A writer that has ended has nothing left.
-        if queue.send(Command::Settle(done)).is_ok() {
-            let _ = answer.recv();
-        }
-    }
-
-    /// Hands a slate over. Never waits.
-    pub(crate) fn push(&self, slate: ServedSlate) {
-        let Some(queue) = &*self.queue.lock() else { return };
-        match queue.try_send(Command::Served(slate)) {
-            Ok(()) => {}
-            Err(TrySendError::Full(_) | TrySendError::Disconnected(_)) => {
-                metrics::counter!("swipeline_served_log_dropped_total").increment(1);
-            }
-        }
-    }
-
-    /// Erases a viewer from the log, also what is still queued, durably. Blocks.
-    ///
-    /// # Errors
-    /// Those of the file system; not everything was erased then.
-    pub(crate) fn erase(&self, user: &UserId) -> io::Result<u64> {
-        let queue = self.queue.lock().clone();
-        let Some(queue) = queue else {
-            // Off, but there may be a log of earlier starts.
-            return self
-                .dir
-                .as_ref()
-                .map_or(Ok(0), |dir| erase_records(dir, &mut is_about(user)));
-        };
-        let (done, answer) = sync_channel(1);
-        let gone = || io::Error::other("the writer of the served log has ended");
-        let user = user.clone();
-        queue.send(Command::Erase { user, done }).map_err(|_| gone())?;
-        answer.recv().map_err(|_| gone())?
-    }
-
-    /// Writes what is queued and ends the thread. Blocks; calling it twice is harmless.
-    pub(crate) fn close(&self) {
-        drop(self.queue.lock().take());
-        if let Some(thread) = self.thread.lock().take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the writer of the served log panicked");
-        }
-    }
-}
-
-fn is_picked(percent: u8, user: &UserId) -> bool {
-    percent > 0 && user.hash64() % 100 < u64::from(percent)
-}
-
-fn is_about(user: &UserId) -> impl FnMut(&[u8]) -> bool {
-    let user = user.clone();
-    // What cannot be decoded might be about anybody.
-    move |payload| ServedSlateRecord::decode(payload).is_none_or(|slate| slate.user == user.as_str())
-}
-
 /// What the thread owns.
-struct Writer {
+pub(super) struct Writer {
     dir: Option<PathBuf>,
     log: Option<RingLog>,
     percent: u8,
@@ -195,8 +35,25 @@ struct Writer {
 }
 
 impl Writer {
+    /// A writer into `log`, and into `archived`, each when there is one.
+    pub(super) fn new(
+        dir: Option<PathBuf>,
+        log: Option<RingLog>,
+        percent: u8,
+        archived: Option<Arc<WaitingSlates>>,
+    ) -> Self {
+        Self {
+            dir,
+            log,
+            percent,
+            archived,
+            unflushed: 0,
+            failed: false,
+        }
+    }
+
     /// Writes until the last sender is gone.
-    fn write_all(mut self, queue: &Receiver<Command>) {
+    pub(super) fn write_all(mut self, queue: &Receiver<Command>) {
         loop {
             let next = queue.try_recv().or_else(|_| {
                 std::thread::sleep(GATHER);
@@ -302,138 +159,14 @@ fn record_of(slate: &ServedSlate) -> ServedSlateRecord {
     record.with_features(&rows)
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use swipeline_models::wire::ItemDto;
-    use swipeline_storage::read_ring_log;
+/// Whether a viewer is among the `percent` of 100 who are logged.
+pub(super) fn is_picked(percent: u8, user: &UserId) -> bool {
+    percent > 0 && user.hash64() % 100 < u64::from(percent)
+}
 
-    fn item(id: &str) -> Item {
-        let described = ItemDto {
-            id: id.to_owned(),
-            ..ItemDto::default()
-        };
-        described.into_item(TimestampMs(0)).expect("an item")
-    }
-
-    fn slate(user: &str, request: usize) -> ServedSlate {
-        let slot = |id: &str| ServedSlot {
-            item: Arc::new(item(id)),
-            channels: ChannelSet::default(),
-            score: 0.5,
-            pre_rank: 0.25,
-            collaborative: 0.75,
-            propensity: None,
-            predicted: ObjectiveRow::default(),
-            features: [0.5; FEATURE_COUNT],
-        };
-        ServedSlate {
-            user: UserId::new(user).expect("an id"),
-            request: request.to_string(),
-            at: TimestampMs(1),
-            sequence: 3,
-            context: FeedContextDto::default(),
-            variant: None,
-            model: "m".to_owned(),
-            slots: vec![slot("a"), slot("b")],
-            is_archived: true,
-        }
-    }
-
-    fn slates(dir: &std::path::Path) -> Vec<ServedSlateRecord> {
-        let mut found = Vec::new();
-        let damaged = read_ring_log(dir, &mut |payload| {
-            found.push(ServedSlateRecord::decode(payload).expect("decodes"));
-        });
-        assert_eq!(damaged.expect("readable"), 0);
-        found
-    }
-
-    #[test]
-    fn what_was_handed_over_is_on_the_disk_after_close() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20, None).expect("opens");
-        // As many as the queue holds: none may be dropped, however slow the thread is.
-        (0..QUEUE_SLATES_MAX).for_each(|request| log.push(slate("u", request)));
-        log.close();
-        log.close();
-        let found = slates(dir.path());
-        assert_eq!(found.len(), QUEUE_SLATES_MAX);
-        assert!(
-            found
-                .iter()
-                .enumerate()
-                .all(|(request, slate)| slate.request == request.to_string())
-        );
-        assert_eq!((found[0].sequence, found[0].items.len()), (3, 2));
-        assert_eq!(found[0].features(1), Some([0.5; FEATURE_COUNT]));
-        // Too late is no panic.
-        log.push(slate("u", 0));
-    }
-
-    #[test]
-    fn erasing_reaches_what_is_still_queued_and_old_logs_of_a_log_that_is_off() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let log = ServedLog::open(Some(dir.path().to_owned()), 100, 1 << 20, None).expect("opens");
-        for request in 0..50 {
-            log.push(slate(if request % 2 == 0 { "even" } else { "odd" }, request));
-        }
-        assert_eq!(log.erase(&UserId::new("even").expect("an id")).expect("erased"), 25);
-        log.push(slate("even", 50));
-        log.close();
-        let found = slates(dir.path());
-        assert_eq!(found.iter().filter(|slate| slate.user == "even").count(), 1);
-        assert_eq!(found.len(), 26);
-        let off = ServedLog::open(Some(dir.path().to_owned()), 0, 1 << 20, None).expect("opens");
-        assert_eq!(off.erase(&UserId::new("odd").expect("an id")).expect("erased"), 25);
-        assert_eq!(slates(dir.path()).len(), 1);
-    }
-
-    #[test]
-    fn slates_for_the_archive_wait_for_it_until_their_viewer_is_forgotten() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let waiting = Arc::new(WaitingSlates::default());
-        let log = ServedLog::open(Some(dir.path().join("served")), 0, 1 << 20, Some(waiting.clone())).expect("opens");
-        log.push(slate("u", 0));
-        log.push(slate("gone", 1));
-        log.push(ServedSlate {
-            is_archived: false,
-            ..slate("u", 2)
-        });
-        log.settle();
-        let users = |waiting: &WaitingSlates| {
-            let mut users = Vec::new();
-            waiting.for_each(&mut |slate| users.push(slate.user.clone()));
-            users
-        };
-        assert_eq!(users(&waiting), ["u", "gone"]);
-        log.erase(&UserId::new("gone").expect("an id")).expect("erased");
-        assert_eq!(users(&waiting), ["u"]);
-        log.close();
-        assert!(!dir.path().join("served").exists(), "a log that is off makes no files");
-        let payload = waiting.take().remove(0).payload;
-        assert_eq!(ServedSlateRecord::decode(&payload).expect("decodes").request, "0");
-    }
-
-    #[test]
-    fn viewers_are_picked_always_the_same_and_in_the_share_asked_for() {
-        let dir = tempfile::tempdir().expect("a folder");
-        let open = |percent| ServedLog::open(Some(dir.path().to_owned()), percent, 1 << 20, None).expect("opens");
-        let users: Vec<UserId> = (0..2_000)
-            .map(|number| UserId::new(&format!("u{number}")).expect("an id"))
-            .collect();
-        let picked = |log: &ServedLog| users.iter().filter(|user| log.is_for(user)).count();
-        assert_eq!((picked(&open(0)), picked(&open(100))), (0, 2_000));
-        let tenth = open(10);
-        assert!((140..260).contains(&picked(&tenth)), "{}", picked(&tenth));
-        let fifth = open(20);
-        assert!(
-            users
-                .iter()
-                .filter(|user| tenth.is_for(user))
-                .all(|user| fifth.is_for(user))
-        );
-        let in_memory = ServedLog::open(None, 100, 1 << 20, None).expect("opens");
-        assert!(!in_memory.is_for(&users[0]));
-    }
+/// Whether a record is about a viewer.
+pub(super) fn is_about(user: &UserId) -> impl FnMut(&[u8]) -> bool {
+    let user = user.clone();
+    // What cannot be decoded might be about anybody.
+    move |payload| ServedSlateRecord::decode(payload).is_none_or(|slate| slate.user == user.as_str())
 }

@@ -14,8 +14,8 @@ use swipeline_models::wire::{
 };
 
 use super::actor::SessionActor;
-use super::feed::PushWish;
 use super::messages::{Deliver, Ingest, Ingested, SocketId};
+use super::wish::PushWish;
 use crate::api::EngineError;
 use crate::clock;
 use crate::effects::Counted;

@@ -2,7 +2,6 @@
 
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
-use std::time::Instant;
 
 use actix::{Context, Handler};
 use swipeline_models::catalogue::CatalogueSnapshot;
@@ -11,7 +10,7 @@ use swipeline_models::ids::{ItemId, Word};
 use swipeline_models::params::Params;
 use swipeline_models::pipeline::{Effort, Query, RequestContext, Slate, run};
 use swipeline_models::wire::{
-    CauseDto, FeedAsk, FeedDto, FeedMode, FeedPushDto, FieldError, Hello, MessageId, ServerMessage, SessionParamsDto,
+    FeedAsk, FeedDto, FeedMode, FeedPushDto, FieldError, Hello, MessageId, ServerMessage, SessionParamsDto,
 };
 
 use super::actor::SessionActor;
@@ -22,6 +21,7 @@ use super::served::slots_to_log;
 use super::situation::Situation;
 use super::slate_dto::{channel_reports, feed_items, served_items};
 use super::variant::ServedVariant;
+use super::wish::PushWish;
 use crate::api::EngineError;
 use crate::clock;
 use crate::outbox::{CloseReason, PushedFeed};
@@ -30,56 +30,6 @@ use crate::served::ServedSlot;
 
 /// When clients shall come back after a drain, in milliseconds.
 const RECONNECT_AFTER_MS: u64 = 1_000;
-
-/// A feed that is to be pushed.
-pub(super) struct PushWish {
-    cause: CauseDto,
-    mode: FeedMode,
-    id: Option<MessageId>,
-    n: Option<usize>,
-    exclude: Vec<String>,
-    received_at: Option<Instant>,
-}
-
-impl PushWish {
-    /// In the place of everything unseen.
-    pub(super) fn replace(cause: CauseDto, received_at: Option<Instant>) -> Self {
-        Self {
-            cause,
-            mode: FeedMode::ReplaceTail,
-            id: None,
-            n: None,
-            exclude: Vec::new(),
-            received_at,
-        }
-    }
-
-    /// The same for no event.
-    pub(super) fn because(kind: &'static str) -> Self {
-        Self::replace(plain_cause(kind), None)
-    }
-
-    /// Behind everything that the client holds.
-    fn append(id: Option<MessageId>, ask: &FeedAsk) -> Self {
-        let FeedAsk { n, exclude } = ask.clone();
-        Self {
-            cause: plain_cause("request"),
-            mode: FeedMode::Append,
-            id,
-            n,
-            exclude,
-            received_at: None,
-        }
-    }
-}
-
-fn plain_cause(kind: &'static str) -> CauseDto {
-    CauseDto {
-        kind: Cow::Borrowed(kind),
-        item_id: None,
-        event_id: None,
-    }
-}
 
 impl Handler<Attach> for SessionActor {
     type Result = Result<SocketId, EngineError>;

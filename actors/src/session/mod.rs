@@ -16,6 +16,7 @@ mod slate_dto;
 mod sockets;
 mod store;
 mod variant;
+mod wish;
 
 pub(crate) use actor::SessionActor;
 pub(crate) use messages::{

@@ -13,10 +13,10 @@ use swipeline_models::degradation::Level;
 use swipeline_models::pipeline::{PrivateQueue, Query, QueueStamp, Scratch, Slate, add_region_hot};
 
 use super::actor::SessionActor;
-use super::feed::PushWish;
 use super::messages::{MakeUp, SocketId};
 use super::outcomes::rows_served;
 use super::served::slots_to_log;
+use super::wish::PushWish;
 use crate::caches::count_hit;
 use crate::clock;
 use crate::pipeline_metrics::PipelineMetrics;

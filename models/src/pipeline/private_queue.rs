@@ -197,7 +197,6 @@ impl PrivateQueue {
             let count = scratch.candidates.len();
             scratch.candidates.objectives.resize(count, ObjectiveRow::default());
         }
-        let behaviour = session.behaviour_effects(query.params, query.now);
         let rulebook = Rulebook::of(query.params.control(world), &behaviour, session, query);
         let mut slate = choose(world, &snapshot, rulebook, query, &[], &[], scratch);
         slate.degraded = Some(Degraded::PrivateQueue);

@@ -3,6 +3,7 @@
 //! Owns the columns' types and their way into and out of Parquet; knows no domain type. What is written here opens in
 //! DuckDB, pandas and polars; what those write is read here as JSON objects ([`TableReader::next_object`]).
 
+mod convert;
 mod read;
 mod write;
 

@@ -1,0 +1,64 @@
+//! From a configuration to the state that everything shares: storage, world, services, what recovery brings back. Must not
+//! start actors.
+
+use super::*;
+
+/// Opens the storage, recovers what is in it and puts the services together.
+///
+/// # Errors
+/// `DataDir` when the storage, the served log, the archive or the learner cannot be opened; those of the configured model.
+pub(super) fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<SharedRef, EngineError> {
+    let storage = match &config.data_dir {
+        Some(path) => {
+            let mut options = StorageOptions {
+                now_ms: clock::now().0,
+                ..StorageOptions::default()
+            };
+            options.journal.durability = if config.fsync {
+                Durability::Fsync
+            } else {
+                Durability::Process
+            };
+            Storage::open(path, &options).map_err(|error| EngineError::DataDir(error.to_string()))?
+        }
+        None => Storage::in_memory(),
+    };
+    if storage.report.is_damaged() {
+        tracing::error!(report = ?storage.report, "the data dir is damaged; what is left of it is used");
+    }
+    let index = IndexParams {
+        exact_items_max: config.exact_items_max,
+        ..IndexParams::default()
+    };
+    let world = World::new(config.embedding_dim, index).map_err(|error| EngineError::DataDir(error.to_string()))?;
+    let served_dir = storage.dir.as_ref().map(|dir| dir.served());
+    let archive = ArchiveService::new(storage.archive.clone());
+    let (percent, bytes_max) = (config.served_log_percent, config.served_log_bytes_max);
+    let served = ServedLog::open(served_dir, percent, bytes_max, archive.slates())
+        .map_err(|error| EngineError::DataDir(format!("the served log cannot be opened: {error}")))?;
+    let shared = Arc::new(Shared {
+        overload: Overload::of(arbiters.len()),
+        caches: Caches::default(),
+        config,
+        world,
+        storage,
+        sessions: Registry::default(),
+        items: ItemRouter::default(),
+        effects: Effects::default(),
+        params: ParamsService::default(),
+        learner: LearnerService::default(),
+        served,
+        archive,
+        arbiters,
+        checkpoint: tokio::sync::Mutex::new(()),
+        catalogue_dirty: parking_lot::Mutex::default(),
+        draining: AtomicBool::new(false),
+    });
+    recover(&shared)?;
+    model::install_configured(&shared)?;
+    ArchiveService::start(&shared)
+        .map_err(|error| EngineError::DataDir(format!("the archive cannot be started: {error}")))?;
+    let unreadable = |error| EngineError::DataDir(format!("the learner cannot be read: {error}"));
+    shared.learner.load(&shared).map_err(unreadable)?;
+    Ok(shared)
+}
