@@ -160,6 +160,18 @@ impl JournalEntry {
     /// # Errors
     /// Those of the journal; nothing was appended then.
     pub(crate) fn append(&self, journal: &dyn Journal) -> Result<Seq, JournalError> {
+        self.encoded(|record| journal.append(record))
+    }
+
+    /// The same by [`Journal::append_at_once`].
+    ///
+    /// # Errors
+    /// Those of the journal; nothing was appended then.
+    pub(crate) fn append_at_once(&self, journal: &dyn Journal) -> Result<Seq, JournalError> {
+        self.encoded(|record| journal.append_at_once(record))
+    }
+
+    fn encoded<T>(&self, take: impl FnOnce(NewRecord<'_>) -> T) -> T {
         let (kind, key, payload) = match self {
             JournalEntry::Events {
                 user,
@@ -183,7 +195,7 @@ impl JournalEntry {
             ),
             JournalEntry::ItemDeleted { id, row } => (KIND_ITEM_DELETED, id.as_str(), encode(&(id, row))),
         };
-        journal.append(NewRecord {
+        take(NewRecord {
             kind,
             version: VERSION,
             partition: partition_of(key),

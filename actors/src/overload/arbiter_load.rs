@@ -32,6 +32,11 @@ impl ArbiterLoad {
         }
     }
 
+    /// Messages on their way now.
+    pub(crate) fn waiting(&self) -> usize {
+        self.waiting.load(Ordering::Relaxed)
+    }
+
     /// It was handled, or will not be.
     pub(crate) fn leave(&self) {
         self.leave_all(1);

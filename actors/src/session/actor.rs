@@ -102,6 +102,18 @@ impl SessionActor {
         self.activity.at.store(now.0, Ordering::Relaxed);
     }
 
+    /// Appends to the journal and returns the number. While other messages wait for this thread, their records gather for
+    /// one write of the commit thread; a record that comes alone is written here.
+    pub(super) fn append(&self, entry: &JournalEntry) -> Result<u64, EngineError> {
+        let journal = &*self.shared.storage.journal;
+        let appended = if self.activity.others_wait() {
+            entry.append(journal)
+        } else {
+            entry.append_at_once(journal)
+        };
+        Ok(appended.map_err(|error| journal_error(&error))?.0)
+    }
+
     /// Notes that the state holds more than the snapshots.
     pub(super) fn mark_dirty(&mut self, sequence: u64) {
         self.state.journal_sequence = self.state.journal_sequence.max(sequence);
@@ -177,15 +189,13 @@ impl Handler<Describe> for SessionActor {
     fn handle(&mut self, Describe { user }: Describe, _context: &mut Self::Context) -> Self::Result {
         self.touch();
         let entry = JournalEntry::User(Box::new(UserDto::from(&user)));
-        let sequence = entry
-            .append(&*self.shared.storage.journal)
-            .map_err(|error| journal_error(&error))?;
+        let sequence = self.append(&entry)?;
         self.state.describe(user, self.shared.world.catalogue.words());
         self.pool.clear();
         self.pool.state = Default::default();
         self.queue.clear();
-        self.mark_dirty(sequence.0);
-        Ok(sequence.0)
+        self.mark_dirty(sequence);
+        Ok(sequence)
     }
 }
 

@@ -21,7 +21,7 @@ use crate::clock;
 use crate::effects::Counted;
 use crate::items::Recorded;
 use crate::records::{EventRecord, JournalEntry};
-use crate::shared::{SharedRef, journal_error};
+use crate::shared::SharedRef;
 
 /// So many strong signals of one message are answered one by one; of more only the last.
 const ANSWERED_SIGNALS_MAX: usize = 16;
@@ -170,10 +170,7 @@ impl SessionActor {
             events: records,
             accepted_at: clock::now(),
         };
-        let sequence = entry
-            .append(&*self.shared.storage.journal)
-            .map_err(|error| journal_error(&error))?
-            .0;
+        let sequence = self.append(&entry)?;
         ingested.accepted = counted.len();
         ingested.sequence = sequence;
         let params = self.params();
@@ -278,10 +275,7 @@ impl SessionActor {
             items: unseen.iter().map(|item| (item.row, item.hash)).collect(),
             marks: marks.clone(),
         };
-        let sequence = entry
-            .append(&*self.shared.storage.journal)
-            .map_err(|error| journal_error(&error))?
-            .0;
+        let sequence = self.append(&entry)?;
         let params = self.params();
         for (item, mark) in unseen.iter().zip(&marks) {
             count_shown(&self.shared, &mut self.state, (item.row, item.hash), at, &params);

@@ -69,6 +69,11 @@ impl Activity {
         self.in_flight.fetch_add(1, Ordering::Relaxed)
     }
 
+    /// Whether messages wait for the session's arbiter beside the one that it may be handling.
+    pub(crate) fn others_wait(&self) -> bool {
+        self.load.waiting() > 1
+    }
+
     /// A message was handled, or will not be.
     pub(crate) fn leave(&self) {
         self.load.leave();

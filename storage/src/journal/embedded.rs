@@ -1,5 +1,6 @@
 //! The journal in files: what callers touch. An append encodes into the pending buffer under a short lock; the commit
-//! thread ([`super::commit`]) takes the whole buffer and writes it. Must not do I/O in `append`.
+//! thread, or an appender that asks for it ([`super::commit`]), takes the whole buffer and writes it. Must not do I/O in
+//! `append`.
 
 use std::fs;
 use std::path::Path;
@@ -11,7 +12,7 @@ use std::time::Instant;
 use parking_lot::{Condvar, Mutex, MutexGuard};
 use tokio::sync::watch;
 
-use super::commit::{self, CommitCounters};
+use super::commit::{self, CommitCounters, CommitDesk};
 use super::reader::JournalReader;
 use super::recovery::{JournalOpenReport, recover};
 use super::segment::{KIND_ERASED, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, encode_record};
@@ -109,7 +110,9 @@ impl EmbeddedJournal {
             maintenance: Mutex::new(()),
             syncer: Syncer::default(),
             counters: CommitCounters::default(),
-            writer: Mutex::new(recovered.writer),
+            desk: Mutex::new(CommitDesk::new(recovered.writer)),
+            slow_until_ms: AtomicU64::new(0),
+            opened: Instant::now(),
         });
         let threads = JournalThreads {
             commit: spawn("journal-commit", dir, &shared, commit::run)?,
@@ -140,13 +143,41 @@ impl EmbeddedJournal {
 
     #[cfg(test)]
     pub(super) fn replace_active_file(&self, file: fs::File) {
-        self.shared.writer.lock().replace_file(file);
+        self.shared.desk.lock().writer.replace_file(file);
     }
 
-    /// Keeps the commit thread from writing while the guard lives.
+    /// Keeps everybody from writing while the guard lives.
     #[cfg(test)]
-    pub(super) fn pause_writes(&self) -> MutexGuard<'_, super::segment_files::SegmentWriter> {
-        self.shared.writer.lock()
+    pub(super) fn pause_writes(&self) -> MutexGuard<'_, CommitDesk> {
+        self.shared.desk.lock()
+    }
+
+    /// Puts the record into the pending buffer. Returns its number, and whether the commit thread should know of it.
+    fn put(&self, record: &NewRecord<'_>) -> Result<(Seq, bool), JournalError> {
+        check_record(record)?;
+        let encoded_bytes = (RECORD_HEADER_BYTES + record.payload.len()) as u64;
+        let options = &self.shared.options;
+        let mut pending = self.shared.pending.lock();
+        pending.refuse_when_over()?;
+        let pending_bytes = pending.bytes();
+        // An empty buffer takes any record, or a small bound would refuse a large one for ever.
+        if pending_bytes > 0 && pending_bytes + encoded_bytes > options.pending_bytes_max {
+            return Err(JournalError::Full {
+                pending_bytes,
+                bytes_max: options.pending_bytes_max,
+            });
+        }
+        let seq = pending.next_seq;
+        let salt = pending.salt;
+        encode_record(&mut pending.encoded, salt, seq, record);
+        pending.next_seq = seq.next();
+        pending.last_appended = seq;
+        pending.records += 1;
+        let is_first = pending.records == 1;
+        if is_first && options.durability == Durability::Fsync {
+            pending.gathering_since = Some(Instant::now());
+        }
+        Ok((seq, is_first || pending.records == commit::GATHER_RECORDS))
     }
 }
 
@@ -167,32 +198,16 @@ fn spawn(
 
 impl Journal for EmbeddedJournal {
     fn append(&self, record: NewRecord<'_>) -> Result<Seq, JournalError> {
-        check_record(&record)?;
-        let encoded_bytes = (RECORD_HEADER_BYTES + record.payload.len()) as u64;
-        let options = &self.shared.options;
-        let mut pending = self.shared.pending.lock();
-        pending.refuse_when_over()?;
-        let pending_bytes = pending.bytes();
-        // An empty buffer takes any record, or a small bound would refuse a large one for ever.
-        if pending_bytes > 0 && pending_bytes + encoded_bytes > options.pending_bytes_max {
-            return Err(JournalError::Full {
-                pending_bytes,
-                bytes_max: options.pending_bytes_max,
-            });
-        }
-        let seq = pending.next_seq;
-        let salt = pending.salt;
-        encode_record(&mut pending.encoded, salt, seq, &record);
-        pending.next_seq = seq.next();
-        pending.last_appended = seq;
-        pending.records += 1;
-        let is_first = pending.records == 1;
-        if is_first && options.durability == Durability::Fsync {
-            pending.gathering_since = Some(Instant::now());
-        }
-        let wakes = is_first || pending.records == commit::GATHER_RECORDS;
-        drop(pending);
+        let (seq, wakes) = self.put(&record)?;
         if wakes {
+            self.shared.work.notify_one();
+        }
+        Ok(seq)
+    }
+
+    fn append_at_once(&self, record: NewRecord<'_>) -> Result<Seq, JournalError> {
+        let (seq, _) = self.put(&record)?;
+        if commit::commit_at_once(&self.shared) {
             self.shared.work.notify_one();
         }
         Ok(seq)

@@ -94,6 +94,70 @@ fn a_full_disk_fails_the_journal_and_tells_the_waiters() {
 }
 
 #[test]
+fn a_record_that_comes_alone_is_committed_at_once() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(
+        dir.path(),
+        JournalOptions {
+            segment_bytes_max: 300,
+            ..OPTIONS
+        },
+    );
+    let record = |payload| NewRecord {
+        kind: 1,
+        version: 1,
+        partition: Partition(5),
+        payload,
+    };
+    let at_once = |payload| journal.append_at_once(record(payload)).expect("the journal accepts");
+    for number in 1..=3 {
+        assert_eq!(at_once(b"first"), Seq(number));
+        assert_eq!(journal.committed(), Seq(number), "nobody else was waited for");
+    }
+    // Somebody else is writing: the record is left to the commit thread.
+    let paused = journal.pause_writes();
+    let left = at_once(b"second");
+    assert_eq!(journal.committed(), Seq(3));
+    drop(paused);
+    assert_eq!(journal.flush().expect("the journal flushes"), left);
+    // So is one that would start a segment, which waits for the disk.
+    let segments = journal.stats().segments;
+    at_once(&[7; 400]);
+    let next = at_once(b"third");
+    assert_eq!(journal.flush().expect("the journal flushes"), next);
+    assert_eq!(journal.stats().segments, segments + 1);
+    assert_eq!(payloads(&journal).len(), 6);
+}
+
+/// The kernel's own "no space left on device", met by the appender itself.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_met_by_an_appender_fails_the_journal() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(dir.path(), OPTIONS);
+    append_all(&journal, &[b"kept"]);
+    journal.replace_active_file(
+        OpenOptions::new()
+            .write(true)
+            .open("/dev/full")
+            .expect("the device opens"),
+    );
+    let record = NewRecord {
+        kind: 1,
+        version: 1,
+        partition: Partition(5),
+        payload: b"lost",
+    };
+    let lost = journal
+        .append_at_once(record)
+        .expect("an append never reports the disk");
+    assert!(journal.subscribe().borrow().failure.is_some());
+    assert!(journal.committed() < lost);
+    assert!(matches!(try_append(&journal, b"refused"), Err(JournalError::Failed(_))));
+    assert!(journal.shutdown().is_err());
+}
+
+#[test]
 fn a_segment_that_cannot_be_started_fails_the_journal() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let (journal, _) = open(

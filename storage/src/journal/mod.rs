@@ -212,6 +212,16 @@ pub trait Journal: Send + Sync {
     /// `Full`, `Failed`, `Closed`, `TooLarge`, `ReservedKind`; nothing was appended then.
     fn append(&self, record: NewRecord<'_>) -> Result<Seq, JournalError>;
 
+    /// As [`append`](Self::append), for a caller with nothing more urgent to do: where a commit is one write into the
+    /// system's cache, the caller makes it, which is cheaper than waking another thread and being woken by it. The record
+    /// is committed most times then, and always soon.
+    ///
+    /// # Errors
+    /// Those of `append`.
+    fn append_at_once(&self, record: NewRecord<'_>) -> Result<Seq, JournalError> {
+        self.append(record)
+    }
+
     /// Everything up to this number is committed.
     fn committed(&self) -> Seq;
 

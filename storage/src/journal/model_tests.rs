@@ -13,18 +13,30 @@ const SEGMENT_BYTES: u64 = 400;
 
 #[derive(Clone, Debug)]
 enum Operation {
-    Append { partition: u8, payload: Vec<u8> },
+    Append {
+        partition: u8,
+        payload: Vec<u8>,
+        at_once: bool,
+    },
     Flush,
     Reopen,
-    Raise { by: u64 },
-    Trim { percent: u64 },
-    Erase { partition: u8, first_byte: u8 },
+    Raise {
+        by: u64,
+    },
+    Trim {
+        percent: u64,
+    },
+    Erase {
+        partition: u8,
+        first_byte: u8,
+    },
 }
 
 fn operation() -> impl Strategy<Value = Operation> {
     let payload = prop::collection::vec(0..4u8, 0..60);
     prop_oneof![
-        12 => (0..3u8, payload).prop_map(|(partition, payload)| Operation::Append { partition, payload }),
+        12 => (0..3u8, payload, any::<bool>())
+            .prop_map(|(partition, payload, at_once)| Operation::Append { partition, payload, at_once }),
         2 => Just(Operation::Flush),
         2 => Just(Operation::Reopen),
         1 => (0..5u64).prop_map(|by| Operation::Raise { by }),
@@ -71,14 +83,23 @@ fn read(journal: &EmbeddedJournal) -> (Records, Vec<Damage>) {
 
 fn apply(journal: &EmbeddedJournal, model: &mut Model, operation: &Operation) {
     match operation {
-        Operation::Append { partition, payload } => {
+        Operation::Append {
+            partition,
+            payload,
+            at_once,
+        } => {
             let record = NewRecord {
                 kind: 1,
                 version: 1,
                 partition: Partition(*partition),
                 payload,
             };
-            let seq = journal.append(record).expect("the journal accepts");
+            let seq = if *at_once {
+                journal.append_at_once(record)
+            } else {
+                journal.append(record)
+            };
+            let seq = seq.expect("the journal accepts");
             assert_eq!(seq.0, model.next_seq);
             model.records.insert(seq.0, (*partition, payload.clone()));
             model.next_seq += 1;
@@ -158,7 +179,7 @@ proptest! {
         prop_assert_eq!(report.next_seq.0, records.keys().last().map_or(last.first_seq.0, |seq| seq + 1));
         // It goes on as if nothing had happened.
         let mut model = Model { records, next_seq: report.next_seq.0, after_last: report.next_seq.0 };
-        apply(&journal, &mut model, &Operation::Append { partition: 1, payload: vec![1, 2, 3] });
+        apply(&journal, &mut model, &Operation::Append { partition: 1, payload: vec![1, 2, 3], at_once: true });
         drop(journal);
         let (journal, report) = open(dir.path());
         prop_assert_eq!((report.damaged_total, report.torn_tail_bytes), (0, 0));
@@ -213,6 +234,7 @@ fn journal_with(payloads: &[Vec<u8>]) -> (tempfile::TempDir, Records) {
             &Operation::Append {
                 partition: 0,
                 payload: payload.clone(),
+                at_once: false,
             },
         );
     }

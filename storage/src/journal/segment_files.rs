@@ -174,7 +174,7 @@ impl SegmentCatalog {
     }
 }
 
-/// Writes records at the end of the active segment and starts new segments. Owned by the commit thread.
+/// Writes records at the end of the active segment and starts new segments. Owned by whoever commits.
 #[derive(Debug)]
 pub(super) struct SegmentWriter {
     dir: PathBuf,
@@ -267,6 +267,12 @@ impl SegmentWriter {
             rest = &rest[run..];
         }
         Ok(())
+    }
+
+    /// Whether all of `encoded` goes into the active segment: starting another one waits for the disk.
+    pub(super) fn has_room_for(&self, encoded: &[u8]) -> bool {
+        let bytes = self.bytes.saturating_add(encoded.len() as u64);
+        bytes <= self.segment_bytes_max && leading_seq(encoded) == Some(self.next_seq)
     }
 
     /// Makes what was written visible to readers.

@@ -3,14 +3,14 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use parking_lot::{Condvar, Mutex, RwLock};
 use tokio::sync::watch;
 
-use super::commit::CommitCounters;
+use super::commit::{CommitCounters, CommitDesk};
 use super::embedded::JournalOptions;
-use super::segment_files::{SegmentCatalog, SegmentWriter};
+use super::segment_files::SegmentCatalog;
 use super::syncer::Syncer;
 use super::{CommitState, JournalError, Seq};
 
@@ -32,8 +32,11 @@ pub(super) struct JournalShared {
     pub(super) maintenance: Mutex<()>,
     pub(super) syncer: Syncer,
     pub(super) counters: CommitCounters,
-    /// Only the commit thread uses it; here so that tests can break its file.
-    pub(super) writer: Mutex<SegmentWriter>,
+    /// Held by whoever commits.
+    pub(super) desk: Mutex<CommitDesk>,
+    /// Until when appenders do not write themselves, in milliseconds since `opened`.
+    pub(super) slow_until_ms: AtomicU64,
+    pub(super) opened: Instant,
 }
 
 /// The records that wait for the next commit.
@@ -119,6 +122,19 @@ impl JournalShared {
         });
         self.settled.notify_all();
         self.work.notify_all();
+    }
+
+    /// Whether a write had to wait for the disk a moment ago.
+    pub(super) fn is_slow(&self) -> bool {
+        let until_ms = self.slow_until_ms.load(Ordering::Relaxed);
+        until_ms > 0 && self.opened.elapsed() < Duration::from_millis(until_ms)
+    }
+
+    /// Appenders leave writing to the commit thread for so long.
+    pub(super) fn rest_from_slowness(&self, rest: Duration) {
+        let until = self.opened.elapsed() + rest;
+        let until_ms = u64::try_from(until.as_millis()).unwrap_or(u64::MAX);
+        self.slow_until_ms.store(until_ms, Ordering::Relaxed);
     }
 
     pub(super) fn committed(&self) -> Seq {
