@@ -111,12 +111,22 @@ impl Engine {
         tasks.push(tokio::spawn(sweep));
     }
 
-    /// Refuses new work, tells the sockets to drain, writes a last checkpoint, closes the journal. Calling it twice is
-    /// harmless.
+    /// [`close`](Self::close), and then the end of the sessions' threads.
     ///
     /// # Errors
     /// When the last state could not be written; the journal holds it then.
     pub async fn shutdown(&self) -> Result<(), EngineError> {
+        let closed = self.close().await;
+        self.stop_threads();
+        closed
+    }
+
+    /// Refuses new work, tells the sockets to drain, writes a last checkpoint, closes the journal. What runs
+    /// [beside a session](Self::run_beside) goes on. Calling it twice is harmless.
+    ///
+    /// # Errors
+    /// When the last state could not be written; the journal holds it then.
+    pub async fn close(&self) -> Result<(), EngineError> {
         if self.shared.draining.swap(true, Ordering::AcqRel) {
             return Ok(());
         }
@@ -138,15 +148,19 @@ impl Engine {
             shared.storage.close()
         });
         let closed = closed.await;
-        self.arbiters.lock().drain(..).for_each(|arbiter| {
-            arbiter.stop();
-        });
         written?;
         match closed {
             Ok(Ok(())) => Ok(()),
             Ok(Err(error)) => Err(EngineError::Unavailable(error.to_string())),
             Err(error) => Err(EngineError::Unavailable(error.to_string())),
         }
+    }
+
+    /// Ends the threads of the sessions, and whatever still runs on them.
+    pub fn stop_threads(&self) {
+        self.arbiters.lock().drain(..).for_each(|arbiter| {
+            arbiter.stop();
+        });
     }
 
     /// Whether requests may be served.

@@ -180,7 +180,7 @@ impl RunningServer {
             rt::time::sleep(DRAIN_POLL_INTERVAL).await;
         }
         let stopped = match self.state.started_engine() {
-            Some(engine) => engine.shutdown().await,
+            Some(engine) => engine.close().await,
             None => Ok(()),
         };
         while self.state.sockets() > 0 && Instant::now() < deadline {
@@ -188,6 +188,9 @@ impl RunningServer {
         }
         for handle in &self.handles {
             handle.stop(true).await;
+        }
+        if let Some(engine) = self.state.started_engine() {
+            engine.stop_threads();
         }
         self.upkeep.abort();
         stopped

@@ -10,6 +10,7 @@ use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use swipeline_actors::Engine;
 use swipeline_models::ids::UserId;
 use swipeline_models::wire::{SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK, check_user_id};
+use tokio::sync::oneshot;
 
 use super::codec::Protocol;
 use super::connection::{Connection, Source};
@@ -35,8 +36,30 @@ pub(crate) struct Opening {
 }
 
 impl Opening {
-    /// Serves the socket until it ends; `early` is what the client sent right behind the handshake.
+    /// Serves the socket until it ends; `early` is what the client sent right behind the handshake. A socket of a known
+    /// viewer moves to the thread of the viewer's session: a swipe then wakes one thread instead of two.
     pub(crate) async fn serve(self: Box<Self>, io: TcpStream, early: Vec<u8>) {
+        let Caller::Known(user, _) = &self.caller else {
+            return Box::pin(self.serve_here(io, early)).await;
+        };
+        // A connection that cannot move has just broken.
+        let Ok(io) = io.into_std() else { return };
+        let (ends, ended) = oneshot::channel::<()>();
+        let (engine, user) = (self.engine.clone(), user.clone());
+        let moved = engine.run_beside(&user, move || async move {
+            if let Ok(io) = TcpStream::from_std(io) {
+                self.serve_here(io, early).await;
+            }
+            drop(ends);
+        });
+        if moved {
+            // Until then the socket is one of this thread's connections, which are bounded. Nobody ever sends.
+            let _ = ended.await;
+        }
+    }
+
+    /// Serves the socket on this thread.
+    async fn serve_here(self: Box<Self>, io: TcpStream, early: Vec<u8>) {
         metrics::counter!("swipeline_sockets_opened_total", "protocol" => self.protocol.name()).increment(1);
         let write_timeout = Duration::from_millis(self.state.settings().ws.write_timeout_ms);
         let Self {

@@ -1,4 +1,4 @@
-//! One socket's way into its session.
+//! One socket's way into its session, and to its thread.
 
 use super::*;
 
@@ -10,6 +10,20 @@ pub struct SocketHandle {
     pub(super) addr: Addr<crate::session::SessionActor>,
     pub(super) activity: Arc<crate::session::Activity>,
     pub(super) socket: SocketId,
+}
+
+impl Engine {
+    /// Runs what `start` makes on the thread of the user's session, until it ends or the threads are
+    /// [stopped](Engine::stop_threads). A socket that lives there reaches its session, and is reached by it, without
+    /// waking another thread. Returns whether the thread takes it.
+    pub fn run_beside<F: Future<Output = ()> + 'static>(
+        &self,
+        user: &UserId,
+        start: impl FnOnce() -> F + Send + 'static,
+    ) -> bool {
+        let arbiter = self.shared.arbiter(user.hash64());
+        arbiter.spawn_fn(move || drop(tokio::task::spawn_local(start())))
+    }
 }
 
 impl SocketHandle {
