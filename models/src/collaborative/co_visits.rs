@@ -81,7 +81,7 @@ impl RecentScratch {
     /// Appends what was summed of items that are not among `recent`.
     pub(super) fn take_others(&self, recent: &[RecentItem], out: &mut Vec<ScoredRow>) {
         let is_recent = |row: Row| recent.iter().any(|known| known.row == row);
-        let found = self.sums.scores().iter().map(|sum| ScoredRow {
+        let found = self.sums.scores().map(|sum| ScoredRow {
             row: sum.key,
             score: sum.score,
         });

@@ -2,6 +2,7 @@
 //!
 //! Owns the bound on items, the key of a session and its snapshot form. Must not know the ring.
 
+use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::Row;
@@ -41,16 +42,19 @@ pub(super) enum Pushed {
     Displaced(Row),
 }
 
-/// A place of the ring.
+/// A session while it stands in the ring.
 #[derive(Debug, Clone, Default)]
 pub(super) struct SessionSlot {
     pub(super) key: Option<SessionKey>,
     pub(super) last_at: TimestampMs,
-    /// Distinct, newest last; at most [`SESSION_ITEMS_MAX`].
-    items: Vec<Row>,
-    /// How strongly each was engaged with.
-    weights: Vec<f32>,
+    /// Distinct, newest last; at most [`SESSION_ITEMS_MAX`]. Each with how strongly it was engaged with.
+    items: Vec<(Row, f32)>,
 }
+
+/// A place of the ring: one line of memory, because sessions come from anywhere in it.
+#[derive(Debug, Default)]
+#[repr(align(64))]
+pub(super) struct SessionCell(pub(super) Mutex<SessionSlot>);
 
 impl SessionRecord {
     /// The items with their weights.
@@ -70,34 +74,25 @@ impl SessionSlot {
         }
     }
 
-    /// The distinct items, newest last.
-    pub(super) fn items(&self) -> &[Row] {
+    /// The distinct items, newest last, each with how strongly it was engaged with.
+    pub(super) fn items(&self) -> &[(Row, f32)] {
         &self.items
-    }
-
-    /// How strongly each item was engaged with.
-    pub(super) fn weights(&self) -> &[f32] {
-        &self.weights
     }
 
     /// Puts an item at the newest end; a known one moves there and keeps its largest weight.
     pub(super) fn push(&mut self, row: Row, weight: f32) -> Pushed {
-        if let Some(place) = self.items.iter().position(|known| *known == row) {
-            self.weights[place] = self.weights[place].max(weight);
+        if let Some(place) = self.items.iter().position(|(known, _)| *known == row) {
+            self.items[place].1 = self.items[place].1.max(weight);
             self.items[place..].rotate_left(1);
-            self.weights[place..].rotate_left(1);
             return Pushed::Known;
         }
         if self.items.len() < SESSION_ITEMS_MAX {
-            self.items.push(row);
-            self.weights.push(weight);
+            self.items.push((row, weight));
             return Pushed::Added;
         }
-        let oldest = self.items[0];
+        let (oldest, _) = self.items[0];
         self.items.rotate_left(1);
-        self.weights.rotate_left(1);
-        self.items[SESSION_ITEMS_MAX - 1] = row;
-        self.weights[SESSION_ITEMS_MAX - 1] = weight;
+        self.items[SESSION_ITEMS_MAX - 1] = (row, weight);
         Pushed::Displaced(oldest)
     }
 }
@@ -123,9 +118,8 @@ mod tests {
                     (false, None) => Pushed::Added,
                     (false, Some(oldest)) => Pushed::Displaced(oldest),
                 });
-                prop_assert_eq!(slot.items(), &expected[..]);
-                let weights: Vec<f32> = expected.iter().map(|row| *row as f32).collect();
-                prop_assert_eq!(slot.weights(), &weights[..]);
+                let weighted: Vec<(Row, f32)> = expected.iter().map(|row| (*row, *row as f32)).collect();
+                prop_assert_eq!(slot.items(), &weighted[..]);
             }
         }
     }

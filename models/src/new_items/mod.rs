@@ -11,7 +11,6 @@ pub use progress::{Progress, ProgressState};
 
 use arc_swap::ArcSwap;
 use parking_lot::Mutex;
-use rustc_hash::FxHashSet;
 
 use self::pending::Pending;
 use crate::catalogue::CatalogueSnapshot;
@@ -113,13 +112,18 @@ impl NewItems {
     ) -> NewItemCounts {
         let before = self.table.load();
         let noted = std::mem::take(&mut *self.noted.lock());
-        let known: FxHashSet<Row> = before.rows.iter().copied().collect();
+        let mut known = before.rows.clone();
+        known.sort_unstable();
         let mut rows = known.clone();
         rows.extend(noted.into_iter().chain(snapshot.changed_since(before.version)));
         rows.extend(snapshot.latest(None));
         if before.usual_skip_rate.is_none() {
             rows.extend(snapshot.iter().map(|(row, _)| row));
         }
+        // In the order in which they lie in memory, and each once.
+        rows.sort_unstable();
+        rows.dedup();
+        let was_open = |row: &Row| usize::from(known.binary_search(row).is_ok());
         let mut counts = NewItemCounts::default();
         let mut open: Vec<ScoredRow> = Vec::new();
         for row in rows {
@@ -134,8 +138,8 @@ impl NewItems {
                 ProgressState::Pacing => counts.pacing += 1,
                 ProgressState::Late => counts.late += 1,
                 // Only what was in the table has just come to its end.
-                ProgressState::Done => counts.done += usize::from(known.contains(&row)),
-                ProgressState::Stopped => counts.stopped += usize::from(known.contains(&row)),
+                ProgressState::Done => counts.done += was_open(&row),
+                ProgressState::Stopped => counts.stopped += was_open(&row),
             }
             if progress.is_open() {
                 let score = progress.owed() as f32 / progress.target.max(1) as f32;
