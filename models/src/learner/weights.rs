@@ -20,8 +20,9 @@ pub(super) const PAGE_SLOTS: usize = 512;
 /// Pages of a snapshot.
 pub const PAGE_COUNT: usize = SLOT_SPACE / PAGE_SLOTS;
 
-/// Weights of neighbouring crosses.
+/// Weights of neighbouring crosses; aligned so that none of them lies across two lines of memory.
 #[derive(Debug, Clone, PartialEq)]
+#[repr(align(64))]
 pub(super) struct Page(pub(super) [Lanes; PAGE_SLOTS]);
 
 /// Weights of all crosses.

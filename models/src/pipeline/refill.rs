@@ -126,6 +126,7 @@ impl Refilling<'_, '_> {
         self.pool.state.missing = ChannelSet::default();
         self.context.scratch.mix.clear();
         let size_max = self.pool.len() + self.size_max();
+        self.pool.make_room(size_max);
         let control = self.context.control;
         let mixers = control.mixers.iter().map(|mixer| self.quota_of(mixer.channel));
         let quotas = CHANNELS.map(|channel| self.quota_of(channel.channel()));

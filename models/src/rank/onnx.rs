@@ -99,12 +99,7 @@ impl OnnxRanker {
 
     fn run_plan(&self, rows: &[f32], n: usize, out: &mut Vec<ObjectiveRow>) -> Result<(), RankError> {
         let (expected, outputs) = match &self.sized {
-            Some(plan) if (SIZED_ROWS_MIN..=SIZED_ROWS).contains(&n) => {
-                let mut padded = Vec::with_capacity(SIZED_ROWS * FEATURE_COUNT);
-                padded.extend_from_slice(rows);
-                padded.resize(SIZED_ROWS * FEATURE_COUNT, 0.0);
-                (SIZED_ROWS, run(plan, SIZED_ROWS, &padded)?)
-            }
+            Some(plan) if (SIZED_ROWS_MIN..=SIZED_ROWS).contains(&n) => (SIZED_ROWS, run(plan, SIZED_ROWS, rows)?),
             Some(_) | None => (n, run(&self.plan, n, rows)?),
         };
         let scores = outputs[0]
@@ -124,8 +119,11 @@ impl OnnxRanker {
     }
 }
 
+/// Runs a plan for `n` rows; those that are missing are 0.
 fn run(plan: &Arc<Plan>, n: usize, rows: &[f32]) -> Result<TVec<TValue>, RankError> {
-    let input = Tensor::from_shape(&[n, FEATURE_COUNT], rows).map_err(inference_error)?;
+    let mut input = Tensor::zero::<f32>(&[n, FEATURE_COUNT]).map_err(inference_error)?;
+    let mut view = input.try_as_plain_ram_mut().map_err(inference_error)?;
+    view.as_slice_mut::<f32>().map_err(inference_error)?[..rows.len()].copy_from_slice(rows);
     plan.run(tvec!(input.into())).map_err(inference_error)
 }
 

@@ -129,6 +129,17 @@ impl Pool {
         self.places.clear();
     }
 
+    /// Makes room for so many candidates in all, once instead of step by step.
+    pub fn make_room(&mut self, candidates: usize) {
+        let more = candidates.saturating_sub(self.len());
+        self.rows.reserve(more);
+        self.hashes.reserve(more);
+        self.channels.reserve(more);
+        self.evidence.reserve(more);
+        self.blend.reserve(more);
+        self.places.reserve(more);
+    }
+
     /// How many candidates there are.
     #[must_use]
     pub fn len(&self) -> usize {
