@@ -69,7 +69,15 @@ fn collaborative(criterion: &mut Criterion) {
         criterion.bench_function(&format!("co_visits_score_from_recent/{name}"), |bencher| {
             bencher.iter(|| {
                 let recent = recent_items(next());
-                visits.score_from_recent(&recent, profile, NOW, &params, LIMIT, &mut recent_scratch, &mut out);
+                visits.score_from_recent(
+                    &recent,
+                    profile,
+                    NOW,
+                    &params,
+                    Some(LIMIT),
+                    &mut recent_scratch,
+                    &mut out,
+                );
                 black_box(out.len())
             });
         });
@@ -86,7 +94,7 @@ fn collaborative(criterion: &mut Criterion) {
         criterion.bench_function(&format!("session_knn_recommend/{name}"), |bencher| {
             bencher.iter(|| {
                 let recent = recent_items(black_box(next()));
-                index.recommend(&recent, None, profile, &params, LIMIT, &mut knn_scratch, &mut out);
+                index.recommend(&recent, None, profile, &params, Some(LIMIT), &mut knn_scratch, &mut out);
                 black_box(out.len())
             });
         });

@@ -2,7 +2,8 @@
 //!
 //! `cargo bench -p swipeline-models --bench swipe`; criterion's numbers are wall time, the table at the end is CPU time
 //! of the thread. `SWIPE_BENCH_ITEMS=10000,100000` measures only those sizes; `SWIPE_BENCH_PARAMS=FILE` puts a params
-//! document (JSON, what differs from the defaults) in force.
+//! document (JSON, what differs from the defaults) in force. The second table is the first with the caches of the core
+//! emptied before every swipe, as a server finds them that has something else to do, or nothing, in between.
 
 mod swipe_world;
 
@@ -29,6 +30,8 @@ const VIEWERS: u64 = 32;
 /// Swipes per line of the table.
 const SWIPES: usize = 640;
 const FEED_ITEMS: usize = 10;
+/// More than the first two levels of caches hold.
+const CHILL_BYTES: usize = 8 * 1024 * 1024;
 
 /// Which swipe is measured.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -158,11 +161,41 @@ fn median_us(nanoseconds: impl Iterator<Item = u64>) -> f64 {
         .map_or(f64::NAN, |middle| *middle as f64 / 1_000.0)
 }
 
+/// How a measured swipe finds the caches of the core.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Caches {
+    /// As the swipe before has left them.
+    Warm,
+    /// Without anything of the swipe before.
+    Cold,
+}
+
+/// Drives what a swipe needs out of the caches of the core.
+fn chill(memory: &mut [u8]) {
+    /// Bytes of a cache line.
+    const LINE: usize = 64;
+    memory
+        .iter_mut()
+        .step_by(LINE)
+        .for_each(|byte| *byte = byte.wrapping_add(1));
+    black_box(memory);
+}
+
 /// Measures CPU time by stage.
-fn measure(world: &World, items: usize, case: Case, viewers: &[Ready], scratch: &mut Scratch) -> Line {
+fn measure(
+    world: &World,
+    items: usize,
+    (case, caches): (Case, Caches),
+    viewers: &[Ready],
+    scratch: &mut Scratch,
+) -> Line {
+    let mut memory = vec![0; CHILL_BYTES];
     let mut runs: Vec<(u64, u64, Slate, usize)> = Vec::with_capacity(SWIPES);
     for number in 0..SWIPES {
         let mut ready = viewers[number % viewers.len()].clone();
+        if caches == Caches::Cold {
+            chill(&mut memory);
+        }
         let started = thread_cpu_ns();
         let slate = swipe(world, case, &mut ready, number as u64, scratch, &thread_cpu_ns);
         let total = thread_cpu_ns() - started;
@@ -196,8 +229,10 @@ fn measure(world: &World, items: usize, case: Case, viewers: &[Ready], scratch: 
     }
 }
 
-fn print_table(lines: &[Line]) {
-    println!("\nCPU per swipe by stage, median of {SWIPES} swipes of {VIEWERS} viewers, in microseconds\n");
+fn print_table(caches: Caches, lines: &[Line]) {
+    println!(
+        "\nCPU per swipe by stage, {caches:?} caches, median of {SWIPES} swipes of {VIEWERS} viewers, in microseconds\n"
+    );
     print!("{:>9} {:>12} {:>7}", "items", "swipe", "event");
     Stage::ALL.iter().for_each(|stage| print!(" {:>9}", stage.name()));
     println!(" {:>9} {:>6} {:>7} {:>6}", "total", "pool", "ranked", "share");
@@ -256,7 +291,7 @@ fn main() {
         .warm_up_time(Duration::from_secs(1))
         .measurement_time(Duration::from_secs(2))
         .configure_from_args();
-    let mut lines = Vec::new();
+    let (mut warm, mut cold) = (Vec::new(), Vec::new());
     for items in sizes() {
         let started = wall_ns();
         let world = world_of(items);
@@ -276,9 +311,11 @@ fn main() {
                     BatchSize::SmallInput,
                 );
             });
-            lines.push(measure(&world, items, case, &viewers, &mut scratch));
+            warm.push(measure(&world, items, (case, Caches::Warm), &viewers, &mut scratch));
+            cold.push(measure(&world, items, (case, Caches::Cold), &viewers, &mut scratch));
         }
     }
     criterion.final_summary();
-    print_table(&lines);
+    print_table(Caches::Warm, &warm);
+    print_table(Caches::Cold, &cold);
 }

@@ -2,6 +2,8 @@
 //!
 //! Owns the order of it. Must not know the journal, actors or statistics of items.
 
+use std::cell::RefCell;
+
 use crate::collaborative::{QUERY_ITEMS_MAX, RecentItem, RecentScratch};
 use crate::event::Event;
 use crate::ids::Row;
@@ -54,6 +56,11 @@ pub fn learn_event(
     Some(applied)
 }
 
+thread_local! {
+    /// Memory of [`observe_profiles`], for every event of a thread.
+    static SCRATCH: RefCell<(RecentScratch, Vec<ScoredRow>)> = RefCell::default();
+}
+
 /// Asks where each profile would have placed what the viewer has just liked.
 fn observe_profiles(
     world: &World,
@@ -65,23 +72,18 @@ fn observe_profiles(
 ) {
     let snapshot = world.catalogue.load();
     let newest = &recent[recent.len().saturating_sub(QUERY_ITEMS_MAX)..];
-    let (mut scratch, mut scored): (RecentScratch, Vec<ScoredRow>) = Default::default();
-    let places = params.collaborative.profiles().map(|profile| {
-        world.co_visits.score_from_recent(
-            newest,
-            profile,
-            now,
-            &params.collaborative,
-            usize::MAX,
-            &mut scratch,
-            &mut scored,
-        );
-        let place = scored.iter().position(|one| one.row == target)?;
-        let is_unseen = |row: Row| {
-            let entry = snapshot.entry(row);
-            entry.is_some_and(|entry| !state.exposure.contains(entry.hash))
-        };
-        Some(scored[..place].iter().filter(|one| is_unseen(one.row)).count())
+    let is_unseen = |row: Row| snapshot.hash(row).is_some_and(|hash| !state.exposure.contains(hash));
+    let places = SCRATCH.with_borrow_mut(|(scratch, scored)| {
+        params.collaborative.profiles().map(|profile| {
+            let collaborative = &params.collaborative;
+            world
+                .co_visits
+                .score_from_recent(newest, profile, now, collaborative, None, scratch, scored);
+            let liked = *scored.iter().find(|one| one.row == target)?;
+            // Its place is how many stand before it; to sort them for that would be in vain.
+            let before = scored.iter().filter(|one| one.best_first(&liked).is_lt());
+            Some(before.filter(|one| is_unseen(one.row)).count())
+        })
     });
     world.profiles.observe(places);
 }

@@ -21,7 +21,9 @@ use super::co_visit_row::{CO_VISIT_NEIGHBOURS_MAX, CoVisitRow};
 use super::sparse_scores::SparseScores;
 use crate::ids::Row;
 use crate::params::{CollaborativeParams, QueryProfile};
-use crate::popularity::{BOARD_ROWS_MAX, CHUNK_CELLS, ChunkTable, DecayStamp, ScoredRow, halvings, keep_best};
+use crate::popularity::{
+    BOARD_ROWS_MAX, CHUNK_CELLS, ChunkTable, DecayStamp, ScoredRow, halvings, keep_best, keep_best_or_all,
+};
 use crate::session::RecentAction;
 use crate::time::TimestampMs;
 
@@ -179,7 +181,7 @@ impl CoVisits {
         profile: &QueryProfile,
         now: TimestampMs,
         params: &CollaborativeParams,
-        limit: usize,
+        limit: Option<usize>,
         scratch: &mut RecentScratch,
         out: &mut Vec<ScoredRow>,
     ) {
@@ -195,7 +197,7 @@ impl CoVisits {
         }
         scratch.take_others(recent, out);
         self.discount(out, now, params, profile.item_popularity_power);
-        keep_best(out, limit);
+        keep_best_or_all(out, limit);
     }
 
     /// Forgets the item; it disappears from its neighbours' lists at once, too.

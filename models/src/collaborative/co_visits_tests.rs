@@ -115,7 +115,7 @@ fn recent_items_vote_by_recency_and_are_not_named() {
             &QueryProfile::NARROW,
             NOW,
             &params,
-            10,
+            Some(10),
             &mut scratch,
             &mut out,
         );
@@ -126,7 +126,7 @@ fn recent_items_vote_by_recency_and_are_not_named() {
         &QueryProfile::WIDE,
         NOW,
         &params,
-        1,
+        Some(1),
         &mut scratch,
         &mut out,
     );

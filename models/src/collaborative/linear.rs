@@ -21,7 +21,7 @@ use super::session_slot::{SESSION_ITEMS_MAX, SessionRecord};
 use super::symmetric::{NotPositiveDefinite, invert};
 use crate::ids::Row;
 use crate::params::{CollaborativeParams, QueryProfile};
-use crate::popularity::{ScoredRow, halvings, keep_best};
+use crate::popularity::{ScoredRow, halvings, keep_best_or_all};
 
 /// The most neighbours kept of an item: 8 bytes each.
 const LINEAR_NEIGHBOURS_MAX: usize = 200;
@@ -98,7 +98,7 @@ impl LinearModel {
         recent: &[RecentItem],
         profile: &QueryProfile,
         params: &CollaborativeParams,
-        limit: usize,
+        limit: Option<usize>,
         scratch: &mut RecentScratch,
         out: &mut Vec<ScoredRow>,
     ) {
@@ -113,7 +113,7 @@ impl LinearModel {
         }
         scratch.take_others(recent, out);
         out.retain(|scored| scored.score > 0.0);
-        keep_best(out, limit);
+        keep_best_or_all(out, limit);
     }
 
     /// How many items take part.
@@ -337,7 +337,7 @@ mod tests {
         }];
         let (mut scratch, mut out) = (RecentScratch::default(), Vec::new());
         let model = slot.model().expect("fitted");
-        model.score_from_recent(&recent, &params.wide, &params, 10, &mut scratch, &mut out);
+        model.score_from_recent(&recent, &params.wide, &params, Some(10), &mut scratch, &mut out);
         assert_eq!(out.iter().map(|one| one.row).collect::<Vec<_>>(), [2, 3]);
     }
 

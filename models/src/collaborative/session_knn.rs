@@ -26,7 +26,7 @@ use super::similar_sessions::{Similar, cut, weigh_best};
 use super::sparse_scores::SparseScores;
 use crate::ids::Row;
 use crate::params::{CollaborativeParams, QueryProfile};
-use crate::popularity::{ChunkTable, ScoredRow, keep_best};
+use crate::popularity::{ChunkTable, ScoredRow, keep_best_or_all};
 use crate::time::TimestampMs;
 
 /// The default number of sessions in the ring.
@@ -155,7 +155,7 @@ impl SessionKnn {
     }
 
     /// Puts the best `limit` items of the sessions most like `evolving` (the viewer's last distinct items, newest last)
-    /// into `out`, best first, equal scores by the smaller row. The session `exclude` (the viewer's own, which is in the
+    /// into `out`, best first, equal scores by the smaller row; without a limit all of them, in any order. The session `exclude` (the viewer's own, which is in the
     /// index) does not vote, and the items of `evolving` are not named.
     #[expect(clippy::too_many_arguments, reason = "what is asked, how, and where it goes")]
     pub fn recommend(
@@ -164,7 +164,7 @@ impl SessionKnn {
         exclude: Option<SessionKey>,
         profile: &QueryProfile,
         params: &CollaborativeParams,
-        limit: usize,
+        limit: Option<usize>,
         scratch: &mut KnnScratch,
         out: &mut Vec<ScoredRow>,
     ) {
@@ -210,7 +210,7 @@ impl SessionKnn {
             let popularity = *count as f32 + ENGAGEMENTS_SHRINK;
             votes.score *= popularity.powf(-profile.vote_popularity_power);
         }
-        keep_best(out, limit);
+        keep_best_or_all(out, limit);
     }
 
     /// Puts the items of a session around one of them into `around`, each with the share of the session's vote that

@@ -48,7 +48,7 @@ fn recommend(
         exclude,
         &QueryProfile::NARROW,
         params,
-        1_000,
+        Some(1_000),
         &mut scratch,
         &mut out,
     );
@@ -144,7 +144,7 @@ proptest! {
         let expected = naive(&plain, &evolving, &profile, m as usize, k as usize);
         let (mut scratch, mut found) = (KnnScratch::default(), Vec::new());
         let recent = evolving_of(&evolving);
-        index.recommend(&recent, None, &profile, &params(m, k), 1_000, &mut scratch, &mut found);
+        index.recommend(&recent, None, &profile, &params(m, k), Some(1_000), &mut scratch, &mut found);
         prop_assert_eq!(found.len(), expected.len());
         // Equal up to the rounding of sums; where two scores differ by less, their order is free.
         for (found, expected) in found.iter().zip(&expected) {
@@ -358,7 +358,7 @@ fn real_sessions_are_continued_far_better_than_by_popularity() {
                 None,
                 &QueryProfile::NARROW,
                 &params,
-                20,
+                Some(20),
                 &mut scratch,
                 &mut out,
             );

@@ -99,7 +99,7 @@ impl SimilarUsers {
         };
         let collaborative = as_collaborative(params);
         self.index
-            .recommend(recent, own, &profile, &collaborative, usize::MAX, scratch, out);
+            .recommend(recent, own, &profile, &collaborative, None, scratch, out);
     }
 
     /// Forgets a viewer.

@@ -9,6 +9,8 @@
 
 use std::sync::Arc;
 
+use multiversion::multiversion;
+
 use super::guard::Level;
 use super::lanes::{LANES, Lanes, log_odds, moved, padded};
 use super::slots::{RowSlots, ViewerKeys};
@@ -70,17 +72,55 @@ pub fn correct(
             f32::from(u8::from(speaks))
         })
     };
-    let (calibrated, corrected) = (level_mask(Level::Calibrated), level_mask(Level::Corrected));
-    let asks_crosses = published.levels.contains(&Level::Corrected);
-    let max = params.correction_max;
+    let work = Work {
+        published,
+        snapshot,
+        viewer,
+        columns,
+        calibrated: level_mask(Level::Calibrated),
+        corrected: level_mask(Level::Corrected),
+        asks_crosses: published.levels.contains(&Level::Corrected),
+        max: params.correction_max,
+    };
     let mut spread = SpreadChange::default();
+    correct_rows(&work, objectives, &mut spread);
+    let factors = spread.factors(&published.levels, (params.spread_factor_min, params.spread_factor_max));
+    Some(Applied {
+        published: Arc::clone(published),
+        viewer,
+        factors,
+    })
+}
+
+/// What the correction of a row looks at.
+struct Work<'a> {
+    published: &'a Published,
+    snapshot: &'a CatalogueSnapshot,
+    viewer: ViewerKeys,
+    columns: Columns<'a>,
+    /// 1 for the objectives that are calibrated, 0 for the others.
+    calibrated: Lanes,
+    /// 1 for the objectives that are corrected, 0 for the others.
+    corrected: Lanes,
+    asks_crosses: bool,
+    max: f32,
+}
+
+/// Corrects row after row. Compiled for registers that hold all lanes as well, and the best version is taken at run time:
+/// the same operations in the same order, so the same numbers.
+#[multiversion(targets("x86_64+avx2"))]
+fn correct_rows(work: &Work<'_>, objectives: &mut [ObjectiveRow], spread: &mut SpreadChange) {
+    let (published, columns) = (work.published, &work.columns);
     let feature_rows = columns.features.as_chunks::<FEATURE_COUNT>().0;
     let mut slots: Block = [None; BLOCK_ROWS];
     for (place, (row, features)) in objectives.iter_mut().zip(feature_rows).enumerate() {
-        if asks_crosses && place % BLOCK_ROWS == 0 {
+        if work.asks_crosses && place % BLOCK_ROWS == 0 {
             let rows = columns.rows[place..].iter().zip(&feature_rows[place..]);
             for (slots, (row, features)) in slots.iter_mut().zip(rows) {
-                *slots = snapshot.entry(*row).map(|entry| viewer.slots(entry, features));
+                *slots = work
+                    .snapshot
+                    .entry(*row)
+                    .map(|entry| work.viewer.slots(entry, features));
             }
             published.fetch(slots.iter().flatten());
         }
@@ -88,9 +128,11 @@ pub fn correct(
         let odds = log_odds(said);
         let mut by = [0.0; LANES];
         for lane in 0..LANES {
-            by[lane] = calibrated[lane] * (published.scale[lane] * odds[lane] + published.bias[lane]);
+            by[lane] = work.calibrated[lane] * (published.scale[lane] * odds[lane] + published.bias[lane]);
         }
-        if asks_crosses && let Some(slots) = &slots[place % BLOCK_ROWS] {
+        if work.asks_crosses
+            && let Some(slots) = &slots[place % BLOCK_ROWS]
+        {
             let residual = published.residual(
                 features,
                 columns.pre_rank[place],
@@ -99,19 +141,13 @@ pub fn correct(
                 slots,
             );
             for lane in 0..LANES {
-                by[lane] += corrected[lane] * residual[lane].max(-max).min(max);
+                by[lane] += work.corrected[lane] * residual[lane].max(-work.max).min(work.max);
             }
         }
         let now = moved(said, by);
         spread.add(&said, &now);
         row.copy_from_slice(&now[..OBJECTIVE_COUNT]);
     }
-    let factors = spread.factors(&published.levels, (params.spread_factor_min, params.spread_factor_max));
-    Some(Applied {
-        published: Arc::clone(published),
-        viewer,
-        factors,
-    })
 }
 
 /// Moments of the objectives before and after.
@@ -123,7 +159,7 @@ struct SpreadChange {
 }
 
 impl SpreadChange {
-    #[inline]
+    #[inline(always)]
     fn add(&mut self, before: &Lanes, after: &Lanes) {
         self.count += 1.0;
         for (moments, values) in [(&mut self.before, before), (&mut self.after, after)] {

@@ -24,7 +24,7 @@ const ROUNDING: f32 = 12_582_912.0;
 const ROUNDING_BITS: u32 = 0x4B40_0000;
 
 /// e^x for -80 <= x <= 80.
-#[inline]
+#[inline(always)]
 pub(super) fn exp(x: Lanes) -> Lanes {
     let mut out = [0.0; LANES];
     for lane in 0..LANES {
@@ -41,7 +41,7 @@ pub(super) fn exp(x: Lanes) -> Lanes {
 }
 
 /// ln x for normal positive x.
-#[inline]
+#[inline(always)]
 pub(super) fn ln(x: Lanes) -> Lanes {
     /// Bits of √½: mantissas come to lie between √½ and √2.
     const SQRT_HALF_BITS: u32 = 0x3F35_04F3;
@@ -59,7 +59,7 @@ pub(super) fn ln(x: Lanes) -> Lanes {
 }
 
 /// Log-odds of probabilities; what is not a number is taken as very unlikely.
-#[inline]
+#[inline(always)]
 pub(super) fn log_odds(probabilities: Lanes) -> Lanes {
     let mut odds = [0.0; LANES];
     for lane in 0..LANES {
@@ -72,7 +72,7 @@ pub(super) fn log_odds(probabilities: Lanes) -> Lanes {
 }
 
 /// Probabilities whose log-odds are moved by `by`: p·e^by / (1 - p + p·e^by). Moved by 0 they are what they were.
-#[inline]
+#[inline(always)]
 pub(super) fn moved(probabilities: Lanes, by: Lanes) -> Lanes {
     let factor = exp(by);
     let mut out = [0.0; LANES];
@@ -84,7 +84,7 @@ pub(super) fn moved(probabilities: Lanes, by: Lanes) -> Lanes {
 }
 
 /// The objectives of a row, padded.
-#[inline]
+#[inline(always)]
 pub(super) fn padded(row: &[f32; OBJECTIVE_COUNT]) -> Lanes {
     let mut lanes = [0.0; LANES];
     lanes[..OBJECTIVE_COUNT].copy_from_slice(row);

@@ -144,7 +144,7 @@ impl Published {
     }
 
     /// What features, channels and crosses add to the calibrated log-odds.
-    #[inline]
+    #[inline(always)]
     pub(super) fn residual(
         &self,
         features: &[f32; FEATURE_COUNT],
@@ -170,7 +170,7 @@ impl Published {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn add_scaled(sum: &mut Lanes, weights: &Lanes, value: f32) {
     for lane in 0..LANES {
         sum[lane] += weights[lane] * value;

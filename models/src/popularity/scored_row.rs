@@ -43,6 +43,13 @@ pub fn keep_best(rows: &mut Vec<ScoredRow>, limit: usize) {
     rows.sort_unstable_by(ScoredRow::best_first);
 }
 
+/// [`keep_best`], or all of them in any order for a caller who chooses among them (`None`).
+pub(crate) fn keep_best_or_all(rows: &mut Vec<ScoredRow>, limit: Option<usize>) {
+    if let Some(limit) = limit {
+        keep_best(rows, limit);
+    }
+}
+
 /// Keeps the `limit` best of the rows that `admits` lets through, best first. Asks from the best down and no longer than
 /// it must: to ask is to visit the item's memory, which costs more than everything else here.
 /// `fetch` brings what is about to be asked into the caches.

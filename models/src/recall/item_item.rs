@@ -24,7 +24,7 @@ impl RecallChannel for ItemItemChannel {
             context.profile,
             as_of.min(context.now),
             &context.params.collaborative,
-            usize::MAX,
+            None,
             &mut scratch.co_visits,
             out,
         );

@@ -27,7 +27,7 @@ impl RecallChannel for LinearChannel {
             &scratch.items,
             context.profile,
             &context.params.collaborative,
-            usize::MAX,
+            None,
             &mut scratch.co_visits,
             out,
         );

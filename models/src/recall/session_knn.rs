@@ -22,7 +22,7 @@ impl RecallChannel for SessionKnnChannel {
             context.session.knn_session,
             context.profile,
             &context.params.collaborative,
-            usize::MAX,
+            None,
             &mut scratch.knn,
             out,
         );
