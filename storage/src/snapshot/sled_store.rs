@@ -18,9 +18,12 @@ use crate::files::sync_dir;
 pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
 /// Default of [`SledOptions::flush_interval_ms`].
 pub const FLUSH_INTERVAL_MS_DEFAULT: u64 = 1_000;
-/// A batch is handed to sled in pieces: it holds its locks for the length of a piece.
+/// A batch is handed to sled in pieces: it holds its locks for the length of a piece, and is let write it before it gets
+/// the next one. Its seven threads write segments of 512 KiB; when all of them wait for a lock that is held by somebody who
+/// waits for the file to be cut, which is the eighth piece of work, nobody ever goes on (sled 0.34.7: the pool does not
+/// grow, because its count of idle threads falls below 0).
 const BATCH_OPS_MAX: usize = 512;
-const BATCH_BYTES_MAX: usize = 1024 * 1024;
+const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// sled's threads may hold the lock for a moment after the previous owner in the same process has dropped it.
 const LOCK_RETRIES_MAX: u32 = 100;
 const LOCK_RETRY_MS: u64 = 20;
@@ -185,7 +188,10 @@ impl Database {
         let mut piece = BatchPiece::default();
         for op in batch {
             let (tree, key) = op.target();
-            if piece.tree.is_some_and(|of| of != tree) || piece.is_full() {
+            if piece.is_full() {
+                piece.apply(self)?;
+                self.db.flush()?;
+            } else if piece.tree.is_some_and(|of| of != tree) {
                 piece.apply(self)?;
             }
             piece.tree = Some(tree);
@@ -217,6 +223,7 @@ impl Database {
                 piece.batch.insert(key, framed);
                 if piece.is_full() {
                     piece.apply(target)?;
+                    target.db.flush()?;
                     piece.tree = Some(*tree);
                 }
             }
