@@ -171,8 +171,8 @@ impl CoVisits {
         (landmark != TimestampMs::default()).then_some(landmark)
     }
 
-    /// Sums the neighbours of the viewer's last items (newest last) and puts the best `limit` into `out`, best first. An
-    /// item k steps and Δt before the newest counts `decay^k / (1 + Δt / recency_pause)` of its weight. The recent items
+    /// Sums the neighbours of the viewer's last items (newest last) and puts the best `limit` into `out`, best first, or
+    /// all in any order. An item k steps and Δt before the newest counts `decay^k / (1 + Δt / recency_pause)` of its weight. The recent items
     /// themselves are left out.
     #[expect(clippy::too_many_arguments, reason = "what is asked, how, and where it goes")]
     pub fn score_from_recent(

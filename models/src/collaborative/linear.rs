@@ -91,7 +91,7 @@ impl LinearModel {
         })
     }
 
-    /// Sums what the viewer's last items (newest last) say and puts the best `limit` into `out`, best first. The items
+    /// Sums what the viewer's last items (newest last) say and puts the best `limit` into `out`, best first, or all in any order. The items
     /// themselves are left out.
     pub fn score_from_recent(
         &self,

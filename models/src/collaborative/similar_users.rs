@@ -76,7 +76,7 @@ impl SimilarUsers {
         Some(key)
     }
 
-    /// Puts what the viewers most like this one engaged with into `out`, best first. `recent` are the viewer's last items,
+    /// Puts what the viewers most like this one engaged with into `out`, in any order. `recent` are the viewer's last items,
     /// newest last; `own` is the viewer's row.
     pub fn recommend(
         &self,

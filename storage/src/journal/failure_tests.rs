@@ -17,12 +17,23 @@ fn open(dir: &Path, options: JournalOptions) -> (EmbeddedJournal, JournalOpenRep
 }
 
 fn try_append(journal: &EmbeddedJournal, payload: &[u8]) -> Result<Seq, JournalError> {
-    journal.append(NewRecord {
+    journal.append(record(payload))
+}
+
+fn record(payload: &[u8]) -> NewRecord<'_> {
+    NewRecord {
         kind: 1,
         version: 1,
         partition: Partition(5),
         payload,
-    })
+    }
+}
+
+/// From now on the disk is full: the kernel's own "no space left on device".
+#[cfg(target_os = "linux")]
+fn fill_disk(journal: &EmbeddedJournal) {
+    let full = OpenOptions::new().write(true).open("/dev/full");
+    journal.replace_active_file(full.expect("the device opens"));
 }
 
 fn append_all(journal: &EmbeddedJournal, payloads: &[&[u8]]) {
@@ -55,12 +66,7 @@ fn a_full_disk_fails_the_journal_and_tells_the_waiters() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let (journal, _) = open(dir.path(), OPTIONS);
     append_all(&journal, &[b"kept"]);
-    journal.replace_active_file(
-        OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .expect("the device opens"),
-    );
+    fill_disk(&journal);
     let mut receiver = journal.subscribe();
     let lost = try_append(&journal, b"lost").expect("an append does not wait for the disk");
     let runtime = tokio::runtime::Builder::new_current_thread()
@@ -103,12 +109,6 @@ fn a_record_that_comes_alone_is_committed_at_once() {
             ..OPTIONS
         },
     );
-    let record = |payload| NewRecord {
-        kind: 1,
-        version: 1,
-        partition: Partition(5),
-        payload,
-    };
     let at_once = |payload| journal.append_at_once(record(payload)).expect("the journal accepts");
     for number in 1..=3 {
         assert_eq!(at_once(b"first"), Seq(number));
@@ -136,20 +136,9 @@ fn a_full_disk_met_by_an_appender_fails_the_journal() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let (journal, _) = open(dir.path(), OPTIONS);
     append_all(&journal, &[b"kept"]);
-    journal.replace_active_file(
-        OpenOptions::new()
-            .write(true)
-            .open("/dev/full")
-            .expect("the device opens"),
-    );
-    let record = NewRecord {
-        kind: 1,
-        version: 1,
-        partition: Partition(5),
-        payload: b"lost",
-    };
+    fill_disk(&journal);
     let lost = journal
-        .append_at_once(record)
+        .append_at_once(record(b"lost"))
         .expect("an append never reports the disk");
     assert!(journal.subscribe().borrow().failure.is_some());
     assert!(journal.committed() < lost);
