@@ -32,9 +32,10 @@ use crate::recovery::recover;
 use crate::served::ServedLog;
 use crate::service::{self, LearnerService, ParamsService};
 use crate::session::{
-    Attach, Deliver, Describe, Detach, Drain, GetProfile, Ingest, ModelChanged, OneShot, RankItems, Registry, SocketId,
+    Attach, Deliver, Describe, Detach, Drain, GetProfile, Ingest, ModelChanged, OneShot, RankItems, Registry,
+    SessionRows, SocketId, run_session_writer,
 };
-use crate::shared::{Shared, SharedRef, journal_error};
+use crate::shared::{READERS_MAX, Shared, SharedRef, journal_error};
 
 mod channels;
 mod export;
@@ -50,6 +51,10 @@ mod params;
 mod rest_tests;
 mod socket;
 mod stats;
+#[cfg(test)]
+mod store_tests;
+#[cfg(test)]
+mod testing;
 mod users;
 
 pub use socket::SocketHandle;
@@ -108,6 +113,7 @@ impl Engine {
         tasks.push(tokio::spawn(service::run_graph_builds(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_linear_fits(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_learner(self.shared.clone())));
+        tasks.push(tokio::spawn(run_session_writer(self.shared.clone())));
         tasks.push(tokio::spawn(sweep));
     }
 

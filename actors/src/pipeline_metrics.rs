@@ -6,7 +6,7 @@ use std::cell::RefCell;
 
 use metrics::{Counter, Histogram};
 use swipeline_models::control::MixerNames;
-use swipeline_models::pipeline::{Refill, Slate, Stage, Trouble};
+use swipeline_models::pipeline::{RecallCause, Refill, Slate, Stage, Trouble};
 use swipeline_models::recall::{Channel, Filter};
 
 const NS_PER_S: f64 = 1e9;
@@ -21,6 +21,8 @@ pub(crate) struct PipelineMetrics {
     /// By channel and filter.
     filtered: Vec<Vec<Counter>>,
     refills: [Counter; 3],
+    /// By cause.
+    full_recalls: [Counter; RecallCause::ALL.len()],
     feeds: Counter,
     items: Counter,
     /// The version of the mixers' names that the handles are labelled with.
@@ -59,6 +61,8 @@ impl PipelineMetrics {
             on_slate: of_channels("swipeline_channel_on_slate_total"),
             filtered: Channel::ALL.into_iter().map(filtered).collect(),
             refills: ["none", "live", "full"].map(|kind| metrics::counter!("swipeline_refills_total", "kind" => kind)),
+            full_recalls: RecallCause::ALL
+                .map(|cause| metrics::counter!("swipeline_full_recalls_total", "cause" => cause.name())),
             feeds: metrics::counter!("swipeline_feeds_total"),
             items: metrics::counter!("swipeline_feed_items_total"),
             names_version,
@@ -112,7 +116,10 @@ impl PipelineMetrics {
         let refill = match report.refill {
             Refill::None => 0,
             Refill::Live => 1,
-            Refill::Full => 2,
+            Refill::Full(cause) => {
+                self.full_recalls[cause as usize].increment(1);
+                2
+            }
         };
         self.refills[refill].increment(1);
         for place in 0..Channel::ALL.len() {

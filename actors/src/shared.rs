@@ -7,6 +7,7 @@ use actix::ArbiterHandle;
 use parking_lot::Mutex;
 use swipeline_models::world::World;
 use swipeline_storage::{JournalError, Storage};
+use tokio::sync::Semaphore;
 
 use crate::api::{EngineConfig, EngineError};
 use crate::archive::ArchiveService;
@@ -16,7 +17,10 @@ use crate::items::ItemRouter;
 use crate::overload::Overload;
 use crate::served::ServedLog;
 use crate::service::{LearnerService, ParamsService};
-use crate::session::Registry;
+use crate::session::{Registry, SessionRows};
+
+/// How many read the store at a time beside the sessions' threads: while it writes they all wait, a thread each.
+pub(crate) const READERS_MAX: usize = 4;
 
 /// What all actors and services share.
 pub(crate) struct Shared {
@@ -24,6 +28,9 @@ pub(crate) struct Shared {
     pub(crate) world: World,
     pub(crate) storage: Storage,
     pub(crate) sessions: Registry,
+    pub(crate) session_rows: SessionRows,
+    /// How many more may read the store at a time beside the sessions' threads.
+    pub(crate) readers: Semaphore,
     pub(crate) items: ItemRouter,
     pub(crate) effects: Effects,
     pub(crate) params: ParamsService,
@@ -53,6 +60,21 @@ impl Shared {
     pub(crate) fn arbiter_number(&self, hash: u64) -> usize {
         // One arbiter at least is made at start.
         (hash % self.arbiters.len() as u64) as usize
+    }
+
+    /// Reads from the store on a thread where nobody waits for it but the caller. `None` when reading panicked or the
+    /// runtime ends.
+    pub(crate) fn read_beside<T, F>(self: &Arc<Self>, read: F) -> impl Future<Output = Option<T>> + use<T, F>
+    where
+        T: Send + 'static,
+        F: FnOnce(&Self) -> T + Send + 'static,
+    {
+        let shared = self.clone();
+        async move {
+            let _reader = shared.readers.acquire().await.ok()?;
+            let inside = shared.clone();
+            tokio::task::spawn_blocking(move || read(&inside)).await.ok()
+        }
     }
 
     /// Whether the engine is going down.

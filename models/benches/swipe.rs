@@ -16,7 +16,7 @@ use rustix::time::{ClockId, clock_gettime};
 use swipe_world::{NOW, apply, viewer_of, world_of};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::Row;
-use swipeline_models::pipeline::{Effort, Query, Refill, STAGE_COUNT, Scratch, Slate, Stage, run};
+use swipeline_models::pipeline::{Effort, Query, RecallCause, Refill, STAGE_COUNT, Scratch, Slate, Stage, run};
 use swipeline_models::recall::{Channel, Pool};
 use swipeline_models::session::SessionState;
 use swipeline_models::world::World;
@@ -57,7 +57,7 @@ impl Case {
 
     fn refill(self) -> Refill {
         match self {
-            Case::FullRecall => Refill::Full,
+            Case::FullRecall => Refill::Full(RecallCause::First),
             Case::Like => Refill::Live,
             Case::Skip => Refill::None,
         }

@@ -37,5 +37,5 @@ pub use journal::{
 pub use ownership::{Lease, Owner, Ownership};
 pub use partition::{PARTITION_COUNT, Partition, partition_of};
 pub use ring_log::{RingLog, erase_records, read_ring_log};
-pub use snapshot::{SledOptions, SnapshotError, SnapshotOp, SnapshotStore, Tree};
+pub use snapshot::{SledOptions, SnapshotError, SnapshotOp, SnapshotStore, Tree, WriteBehind};
 pub use storage::{OpenReport, Storage, StorageError, StorageOptions};

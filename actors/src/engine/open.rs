@@ -43,6 +43,8 @@ pub(super) fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) ->
         world,
         storage,
         sessions: Registry::default(),
+        session_rows: SessionRows::default(),
+        readers: tokio::sync::Semaphore::new(READERS_MAX),
         items: ItemRouter::default(),
         effects: Effects::default(),
         params: ParamsService::default(),

@@ -1,22 +1,12 @@
 //! The ladder on a running engine: what is measured is what happens.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::json;
 use swipeline_models::degradation::{Measure, Reason};
 
+use super::testing::{WAIT_MAX, eventually, request};
 use super::*;
-
-/// Every wait ends after so long.
-const WAIT_MAX: Duration = Duration::from_secs(20);
-
-async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
-    let began = Instant::now();
-    while !holds() {
-        assert!(began.elapsed() < WAIT_MAX, "it does not happen that {what}");
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
-}
 
 #[test]
 fn a_thread_that_is_stuck_is_noticed_while_it_is_and_forgiven_afterwards() {
@@ -76,18 +66,7 @@ fn calls_in_work_count_until_they_are_answered() {
         let level = || engine.shared.overload.level();
         eventually("feeds are refused", || level() == Level::Refused).await;
         let user = UserId::new("u").expect("an id");
-        let request = FeedRequest {
-            user: user.clone(),
-            n: 5,
-            scene: None,
-            region: None,
-            device: None,
-            network: None,
-            variant: None,
-            exclude: Vec::new(),
-            explain: false,
-            explicit_impressions: false,
-        };
+        let request = request(&user);
         let refused = engine.feed(request.clone()).await.expect_err("refused");
         assert_eq!(refused.retry_after_ms(), Some(1_000));
         assert!(engine.profile(&user).await.expect("an answer").is_none());

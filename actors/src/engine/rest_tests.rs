@@ -2,35 +2,8 @@
 
 use std::sync::atomic::Ordering;
 
-use swipeline_models::wire::ItemDto;
-
+use super::testing::{items, request};
 use super::*;
-
-fn items() -> Vec<Item> {
-    let item = |number: usize| ItemDto {
-        id: format!("v{number}"),
-        categories: Some(vec!["music".to_owned()]),
-        ..ItemDto::default()
-    };
-    (0..40)
-        .map(|number| item(number).into_item(clock::now()).expect("a good item"))
-        .collect()
-}
-
-fn request(user: &UserId) -> FeedRequest {
-    FeedRequest {
-        user: user.clone(),
-        n: 5,
-        scene: None,
-        region: None,
-        device: None,
-        network: None,
-        exclude: Vec::new(),
-        explain: false,
-        explicit_impressions: false,
-        variant: None,
-    }
-}
 
 #[test]
 fn an_idle_session_lets_go_of_its_candidates_and_answers_all_the_same() {

@@ -1,10 +1,11 @@
 //! The actor of one item: records signals, publishes its reading, stops when its windows are empty.
 
-use actix::{Actor, ActorContext, Context, Handler, Message};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, Message, WrapFuture};
 use swipeline_models::ids::Row;
 use swipeline_models::popularity::{ItemSignal, ItemStats};
 
 use super::Recorded;
+use super::router::stored_stats;
 use crate::clock;
 use crate::shared::SharedRef;
 
@@ -35,10 +36,11 @@ pub(crate) struct ItemTick;
 pub(crate) struct ItemSnapshot;
 
 impl ItemActor {
-    pub(crate) fn new(row: Row, stats: ItemStats, shared: SharedRef) -> Self {
+    /// The actor of an item; what the store holds of it is read once the actor runs.
+    pub(super) fn new(row: Row, shared: SharedRef) -> Self {
         Self {
             row,
-            stats,
+            stats: ItemStats::default(),
             is_dirty: false,
             shared,
         }
@@ -67,6 +69,16 @@ impl Actor for ItemActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_SIGNALS_MAX);
+        let row = self.row;
+        if !self.shared.items.is_stored(row) {
+            return;
+        }
+        let read = self.shared.read_beside(move |shared| stored_stats(shared, row));
+        // Signals wait for it in the mailbox; the thread does not.
+        context.wait(read.into_actor(self).map(|stats, actor, context| match stats {
+            Some(stats) => actor.stats = stats,
+            None => context.stop(),
+        }));
     }
 }
 

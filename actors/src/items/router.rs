@@ -9,7 +9,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::{Actor, Addr, dev::SendError};
 use dashmap::DashMap;
-use parking_lot::Mutex;
+use parking_lot::{Mutex, RwLock};
 use rustc_hash::{FxBuildHasher, FxHashSet};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::{Row, Word};
@@ -21,7 +21,7 @@ use tokio::sync::Notify;
 
 use super::actor::{ItemActor, ItemSnapshot, ItemTick, RecordSignal, record};
 use crate::clock;
-use crate::shared::SharedRef;
+use crate::shared::{Shared, SharedRef};
 
 /// How many signals wait while actors are busy; what comes beyond is counted and lost for popularity (not for anything
 /// that was promised).
@@ -32,6 +32,9 @@ const WAITING_SIGNALS_MAX: usize = 1_000_000;
 const TICK_PARTS: u32 = 8;
 /// How many actors are asked for their snapshots at a time.
 const SNAPSHOTS_AT_A_TIME: usize = 256;
+/// Parts of the maps with a lock each. Whoever walks over all items holds one at a time: the smaller it is, the shorter a
+/// session's thread that publishes waits.
+const SHARDS: usize = 512;
 /// How many viral items wait to be listed at once; the others are with the next making of all lists.
 const BURSTS_MAX: usize = 1_000;
 
@@ -55,14 +58,29 @@ struct Bursts {
 }
 
 /// The items with actors, and every item's last reading.
-#[derive(Default)]
 pub(crate) struct ItemRouter {
     actors: DashMap<Row, Addr<ItemActor>, FxBuildHasher>,
     readings: DashMap<Row, ItemReading, FxBuildHasher>,
+    /// Items whose statistics the store may hold.
+    stored: RwLock<FxHashSet<Row>>,
     waiting: Mutex<VecDeque<Recorded>>,
     /// Counts ticks.
     ticks: AtomicU32,
     bursts: Bursts,
+}
+
+impl Default for ItemRouter {
+    fn default() -> Self {
+        let shards = FxBuildHasher;
+        Self {
+            actors: DashMap::with_hasher_and_shard_amount(shards, SHARDS),
+            readings: DashMap::with_hasher_and_shard_amount(shards, SHARDS),
+            stored: RwLock::default(),
+            waiting: Mutex::default(),
+            ticks: AtomicU32::new(0),
+            bursts: Bursts::default(),
+        }
+    }
 }
 
 impl ItemRouter {
@@ -174,6 +192,7 @@ impl ItemRouter {
             });
             for (row, answer) in futures_util::future::join_all(asked).await {
                 if let Ok(Some(value)) = answer {
+                    self.stored.write().insert(row);
                     rows.push(SnapshotOp::Put {
                         tree: Tree::ItemStats,
                         key: row.to_be_bytes().to_vec(),
@@ -183,6 +202,11 @@ impl ItemRouter {
             }
         }
         rows
+    }
+
+    /// Whether the store may hold statistics of an item.
+    pub(super) fn is_stored(&self, row: Row) -> bool {
+        self.stored.read().contains(&row)
     }
 
     fn deliver_waiting(&self, shared: &SharedRef) {
@@ -216,18 +240,15 @@ impl ItemRouter {
         let entry = self.actors.entry(row);
         entry
             .or_insert_with(|| {
-                let shared_inside = shared.clone();
-                ItemActor::start_in_arbiter(shared.arbiter(u64::from(row)), move |_| {
-                    let stats = stored_stats(&shared_inside, row);
-                    ItemActor::new(row, stats, shared_inside)
-                })
+                let inside = shared.clone();
+                ItemActor::start_in_arbiter(shared.arbiter(u64::from(row)), move |_| ItemActor::new(row, inside))
             })
             .clone()
     }
 }
 
-/// The statistics of an item as they were stored; empty ones when there are none or they are damaged.
-fn stored_stats(shared: &SharedRef, row: Row) -> ItemStats {
+/// The statistics of an item as they were stored; empty ones when there are none or they are damaged. Blocks.
+pub(super) fn stored_stats(shared: &Shared, row: Row) -> ItemStats {
     match shared.storage.snapshots.get(Tree::ItemStats, &row.to_be_bytes()) {
         Ok(Some(bytes)) => crate::records::decode_bytes(&bytes).unwrap_or_else(|error| {
             crate::shared::report_damage("item statistics", &error);
@@ -276,6 +297,7 @@ pub(crate) fn publish_stored(shared: &SharedRef) -> Result<(), swipeline_storage
     let now = clock::now();
     let report = shared.storage.snapshots.for_each(Tree::ItemStats, &mut |key, value| {
         let row = <[u8; 4]>::try_from(key).map(Row::from_be_bytes);
+        shared.items.stored.write().extend(row.ok());
         match (row, crate::records::decode_bytes::<ItemStats>(value)) {
             (Ok(row), Ok(mut stats)) if shared.world.catalogue.load().entry(row).is_some() => {
                 stats.expire(now);

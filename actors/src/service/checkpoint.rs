@@ -63,11 +63,7 @@ pub(crate) async fn checkpoint(shared: &SharedRef) -> Result<Checkpoint, EngineE
     let _one_at_a_time = shared.checkpoint.lock().await;
     let started = Instant::now();
     let included = shared.storage.journal.committed();
-    let sessions = shared
-        .sessions
-        .write_all()
-        .await
-        .ok_or_else(|| EngineError::Unavailable("a session could not be written".to_owned()))?;
+    let sessions = shared.sessions.write_all(shared).await?;
     let mut items = shared.items.snapshots().await;
     let effects = take_effects(shared, included).await?;
     items.extend(effects.rows());

@@ -38,6 +38,7 @@ fn erase(shared: &SharedRef, user: &UserId) -> Result<(), EngineError> {
     let key = user.as_str().as_bytes().to_vec();
     let failed =
         |error: &dyn std::fmt::Display| EngineError::Unavailable(format!("not everything was erased: {error}"));
+    shared.session_rows.erase(user);
     let store = &shared.storage.snapshots;
     let rows = [Tree::Sessions, Tree::Users].map(|tree| SnapshotOp::Delete { tree, key: key.clone() });
     store.apply(rows.to_vec()).map_err(|error| failed(&error))?;

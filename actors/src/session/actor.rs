@@ -4,7 +4,7 @@ use std::cell::RefCell;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use actix::{Actor, ActorContext, AsyncContext, Context, Handler};
+use actix::{Actor, ActorContext, ActorFutureExt, AsyncContext, Context, Handler, WrapFuture};
 use swipeline_models::ids::UserId;
 use swipeline_models::learner::PendingOutcomes;
 use swipeline_models::pipeline::{PrivateQueue, Scratch};
@@ -16,14 +16,14 @@ use super::messages::*;
 use super::overloaded::KeptProfile;
 use super::registry::Activity;
 use super::sockets::Sockets;
-use super::store::{session_row, stored_session};
+use super::store::stored_session;
 use super::variant::VariantCache;
 use crate::api::EngineError;
 use crate::clock;
 use crate::effects::Tag;
 use crate::outbox::CloseReason;
 use crate::records::JournalEntry;
-use crate::shared::{SharedRef, journal_error, report_damage};
+use crate::shared::{SharedRef, journal_error};
 
 /// How many messages wait for one session; beyond that it is overloaded.
 const MAILBOX_MESSAGES_MAX: usize = 256;
@@ -49,6 +49,8 @@ pub(crate) struct SessionActor {
     pub(super) variant_cache: VariantCache,
     pub(super) rate: RateBudget,
     pub(super) activity: Arc<Activity>,
+    /// Whether the store may hold a session of this viewer that is to be read first.
+    is_stored: bool,
 }
 
 /// What the clients of a session wished for with `hello`.
@@ -71,9 +73,11 @@ pub(super) struct SessionSettings {
 }
 
 impl SessionActor {
-    /// The session as it was when it was last written down.
+    /// The session as it was when it was last written down. What has reached the store is read once the actor runs.
     pub(super) fn restore(shared: SharedRef, user: &UserId, activity: Arc<Activity>) -> Self {
-        let state = stored_session(&shared, user);
+        let waiting = shared.session_rows.waiting(&shared, user);
+        let is_stored = waiting.is_none();
+        let state = waiting.unwrap_or_else(|| SessionState::new(user.clone()));
         metrics::counter!("swipeline_sessions_started_total").increment(1);
         Self {
             shared,
@@ -87,6 +91,7 @@ impl SessionActor {
             variant_cache: VariantCache::default(),
             rate: RateBudget::default(),
             activity,
+            is_stored,
         }
     }
 
@@ -121,19 +126,16 @@ impl SessionActor {
         self.activity.changes.fetch_add(1, Ordering::Release);
     }
 
+    /// Puts the state on its way into the store, unless what is on its way holds all of it. Returns whether it does.
     fn write_down(&self) -> bool {
-        match self
-            .shared
-            .storage
-            .snapshots
-            .apply(vec![session_row(&self.shared, &self.state)])
-        {
-            Ok(()) => true,
-            Err(error) => {
-                report_damage("session that could not be written", &error);
-                false
-            }
+        if !self.activity.is_dirty.load(Ordering::Acquire) {
+            return true;
         }
+        let is_taken = self.shared.session_rows.put(&self.shared, &self.state);
+        if is_taken {
+            self.activity.is_dirty.store(false, Ordering::Release);
+        }
+        is_taken
     }
 }
 
@@ -142,6 +144,17 @@ impl Actor for SessionActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_MESSAGES_MAX);
+        if !self.is_stored {
+            return;
+        }
+        let user = self.state.user.clone();
+        let read = self.shared.read_beside(move |shared| stored_session(shared, &user));
+        // Messages wait for it in the mailbox; other sessions of the thread do not.
+        context.wait(read.into_actor(self).map(|state, actor, context| match state {
+            Some(state) => actor.state = state,
+            // Whoever asks finds it gone and asks once more.
+            None => context.stop(),
+        }));
     }
 }
 
@@ -225,16 +238,9 @@ impl Handler<Forget> for SessionActor {
 impl Handler<Snapshot> for SessionActor {
     type Result = bool;
 
-    /// Written here and not by whoever asks, so that rows of one session reach the store in the order of its states.
+    /// Put on its way here and not by whoever asks, so that rows of one session reach the store in the order of its states.
     fn handle(&mut self, _snapshot: Snapshot, _context: &mut Self::Context) -> Self::Result {
-        if !self.activity.is_dirty.load(Ordering::Acquire) {
-            return true;
-        }
-        let is_written = self.write_down();
-        if is_written {
-            self.activity.is_dirty.store(false, Ordering::Release);
-        }
-        is_written
+        self.write_down()
     }
 }
 
@@ -263,11 +269,9 @@ impl Handler<Passivate> for SessionActor {
         if is_used || idle_ms < self.shared.config.session_idle_ms {
             return;
         }
-        let is_dirty = self.activity.is_dirty.load(Ordering::Acquire);
-        if is_dirty && !self.write_down() {
+        if !self.write_down() {
             return;
         }
-        self.activity.is_dirty.store(false, Ordering::Release);
         self.finish_outcomes();
         metrics::counter!("swipeline_sessions_passivated_total").increment(1);
         self.shared.sessions.remove(&self.state.user, &context.address());

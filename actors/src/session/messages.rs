@@ -94,7 +94,7 @@ pub(crate) struct Describe {
 #[rtype(result = "bool")]
 pub(crate) struct Forget;
 
-/// Write down the state if it has changed since the last time. Returns whether the snapshots hold all of it.
+/// Put the state on its way into the snapshots if it has changed since the last time. Returns whether all of it is.
 #[derive(Message)]
 #[rtype(result = "bool")]
 pub(crate) struct Snapshot;

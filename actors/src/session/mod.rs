@@ -24,3 +24,4 @@ pub(crate) use messages::{
 };
 pub(crate) use registry::{Activity, Registry};
 pub(crate) use replay::{ReplayedSessions, ReplayedShown};
+pub(crate) use store::{SessionRows, run_session_writer};

@@ -257,8 +257,11 @@ impl Registry {
         told
     }
 
-    /// Lets all sessions that have changed write themselves down. Returns how many did, or `None` when one could not.
-    pub(crate) async fn write_all(&self) -> Option<u64> {
+    /// Brings all sessions that have changed, and those on their way, into the store. Returns how many had changed.
+    ///
+    /// # Errors
+    /// `Unavailable` when one could not be written.
+    pub(crate) async fn write_all(&self, shared: &SharedRef) -> Result<u64, EngineError> {
         let dirty: Vec<Addr<SessionActor>> = self
             .active
             .iter()
@@ -273,11 +276,24 @@ impl Registry {
                 .iter()
                 .any(|answer| matches!(answer, Ok(false) | Err(MailboxError::Timeout)))
             {
-                return None;
+                return Err(EngineError::Unavailable("a session could not be written".to_owned()));
             }
+            write_rows(shared).await?;
         }
-        Some(dirty.len() as u64)
+        write_rows(shared).await?;
+        Ok(dirty.len() as u64)
     }
+}
+
+async fn write_rows(shared: &SharedRef) -> Result<(), EngineError> {
+    let inside = shared.clone();
+    let written = tokio::task::spawn_blocking(move || inside.session_rows.write(&inside)).await;
+    let unwritten =
+        |error: &dyn std::fmt::Display| EngineError::Unavailable(format!("the sessions were not written: {error}"));
+    written
+        .map_err(|error| unwritten(&error))?
+        .map_err(|error| unwritten(&error))?;
+    Ok(())
 }
 
 /// Counts a message until it is answered, also when whoever asked does not wait any longer.

@@ -10,7 +10,7 @@ use swipeline_models::wire::UserDto;
 use swipeline_storage::SnapshotOp;
 
 use super::events::{count_shown, region_of};
-use super::store::{session_row, stored_session};
+use super::store::{session_op, stored_session};
 use crate::effects::{Counted, EffectMark, UnitChange};
 use crate::items::{Recorded, ReplayedItems};
 use crate::records::EventRecord;
@@ -153,7 +153,7 @@ impl ReplayedSessions {
 
     /// The sessions as snapshot rows.
     pub(crate) fn rows(&self, shared: &SharedRef) -> Vec<SnapshotOp> {
-        self.sessions.values().map(|state| session_row(shared, state)).collect()
+        self.sessions.values().map(|state| session_op(shared, state)).collect()
     }
 }
 

@@ -1,23 +1,108 @@
-//! Session snapshots: reading and writing one row.
+//! Session snapshots: one row each, on its way down and on its way up.
+//!
+//! Owns the rows that are not in the store yet. A session's thread never waits for the store: rows wait in memory until
+//! [`run_session_writer`] or a checkpoint writes them, and a session whose row has to be read waits alone.
 
 use swipeline_models::ids::UserId;
 use swipeline_models::session::{SessionSnapshot, SessionState};
-use swipeline_storage::{SnapshotOp, Tree};
+use swipeline_storage::snapshot::PutError;
+use swipeline_storage::{SnapshotError, SnapshotOp, Tree, WriteBehind};
+use tokio::sync::Notify;
 
 use crate::records::{decode_bytes, encode_named};
-use crate::shared::{Shared, report_damage};
+use crate::shared::{Shared, SharedRef, report_damage};
 
-/// The session as it was stored; a new one when there is none. A damaged one is reported and begins anew.
+/// The most bytes of rows that wait for the store: some ten thousand sessions. Beyond it sessions stay active.
+const WAITING_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// How long the writer rests after the store has failed.
+const RETRY_AFTER: std::time::Duration = std::time::Duration::from_secs(1);
+
+/// Sessions on their way into the store.
+pub(crate) struct SessionRows {
+    rows: WriteBehind,
+    put: Notify,
+}
+
+impl Default for SessionRows {
+    fn default() -> Self {
+        Self {
+            rows: WriteBehind::new(Tree::Sessions, WAITING_BYTES_MAX),
+            put: Notify::default(),
+        }
+    }
+}
+
+impl SessionRows {
+    /// Takes a session down. Returns whether there was room; what is not taken the session has to keep.
+    pub(super) fn put(&self, shared: &Shared, state: &SessionState) -> bool {
+        let (key, value) = session_row(shared, state);
+        match self.rows.put(key, value) {
+            Ok(()) => {
+                self.put.notify_one();
+                true
+            }
+            Err(PutError::Full { .. }) => {
+                metrics::counter!("swipeline_session_rows_refused_total").increment(1);
+                false
+            }
+            Err(error @ PutError::Refused(_)) => {
+                report_damage("session that could not be written", &error);
+                false
+            }
+        }
+    }
+
+    /// The session as it was taken down, while the store does not hold it.
+    pub(super) fn waiting(&self, shared: &Shared, user: &UserId) -> Option<SessionState> {
+        let row = self.rows.get(user.as_str().as_bytes())?;
+        Some(restored(shared, user, &row))
+    }
+
+    /// Writes everything that was put before the call. Blocks.
+    ///
+    /// # Errors
+    /// Those of the store; what was not written waits on.
+    pub(crate) fn write(&self, shared: &Shared) -> Result<u64, SnapshotError> {
+        self.rows.write(&*shared.storage.snapshots)
+    }
+
+    /// Drops a user's row, also one that is being written: it is in the store then, and the caller's to delete. Blocks.
+    pub(crate) fn erase(&self, user: &UserId) {
+        self.rows.erase(user.as_str().as_bytes());
+    }
+}
+
+/// Writes sessions into the store as they are put, until the task is aborted.
+pub(crate) async fn run_session_writer(shared: SharedRef) {
+    loop {
+        shared.session_rows.put.notified().await;
+        let inside = shared.clone();
+        let written = tokio::task::spawn_blocking(move || inside.session_rows.write(&inside)).await;
+        let failed = match written {
+            Ok(Ok(_)) => continue,
+            Ok(Err(error)) => error.to_string(),
+            Err(error) => error.to_string(),
+        };
+        tracing::error!(error = failed, "sessions could not be written; they wait");
+        tokio::time::sleep(RETRY_AFTER).await;
+        shared.session_rows.put.notify_one();
+    }
+}
+
+/// The session as the store holds it; a new one when there is none. A damaged one is reported and begins anew. Blocks.
 pub(crate) fn stored_session(shared: &Shared, user: &UserId) -> SessionState {
-    let bytes = match shared.storage.snapshots.get(Tree::Sessions, user.as_str().as_bytes()) {
-        Ok(Some(bytes)) => bytes,
-        Ok(None) => return SessionState::new(user.clone()),
+    match shared.storage.snapshots.get(Tree::Sessions, user.as_str().as_bytes()) {
+        Ok(Some(bytes)) => restored(shared, user, &bytes),
+        Ok(None) => SessionState::new(user.clone()),
         Err(error) => {
             report_damage("session", &error);
-            return SessionState::new(user.clone());
+            SessionState::new(user.clone())
         }
-    };
-    match decode_bytes::<SessionSnapshot>(&bytes) {
+    }
+}
+
+fn restored(shared: &Shared, user: &UserId, row: &[u8]) -> SessionState {
+    match decode_bytes::<SessionSnapshot>(row) {
         Ok(snapshot) => snapshot.restore(user.clone(), shared.world.catalogue.words()),
         Err(error) => {
             report_damage("session", &error);
@@ -26,13 +111,17 @@ pub(crate) fn stored_session(shared: &Shared, user: &UserId) -> SessionState {
     }
 }
 
-/// The row of a session.
-pub(crate) fn session_row(shared: &Shared, state: &SessionState) -> SnapshotOp {
-    let snapshot = SessionSnapshot::of(state, shared.world.catalogue.words());
-    let key = state.user.as_str().as_bytes().to_vec();
+/// The row of a session, ready for the store.
+pub(super) fn session_op(shared: &Shared, state: &SessionState) -> SnapshotOp {
+    let (key, value) = session_row(shared, state);
     SnapshotOp::Put {
         tree: Tree::Sessions,
         key,
-        value: encode_named(&snapshot),
+        value,
     }
+}
+
+fn session_row(shared: &Shared, state: &SessionState) -> (Vec<u8>, Vec<u8>) {
+    let snapshot = SessionSnapshot::of(state, shared.world.catalogue.words());
+    (state.user.as_str().as_bytes().to_vec(), encode_named(&snapshot))
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Value, json};
 
 use super::testing::{CATEGORIES, NOW, Viewer, catalogue_of, item, make_popular, put, share_of};
-use super::{Degraded, Refill, Slate, Trouble};
+use super::{Degraded, RecallCause, Refill, Slate, Trouble};
 use crate::control::{BreakerState, ByHand};
 use crate::event::Signal;
 use crate::ids::Row;
@@ -110,7 +110,7 @@ fn what_a_limited_channel_may_not_fill_comes_from_elsewhere() {
 #[test]
 fn a_change_of_a_channel_holds_for_the_next_feed() {
     let (world, mut viewer) = lively();
-    assert_eq!(viewer.feed(&world, 10).report.refill, Refill::Full);
+    assert_eq!(viewer.feed(&world, 10).report.refill, Refill::Full(RecallCause::First));
     assert_eq!(viewer.feed(&world, 10).report.refill, Refill::None);
     patch(&world, json!({"channels": {"tags": {"enabled": false}}}));
     let slate = viewer.feed(&world, 10);
@@ -137,7 +137,7 @@ fn a_resting_channel_is_not_asked_and_what_it_named_stays() {
     assert!(hot > 10);
     viewer.now = viewer.now.plus_ms(40_000);
     let slate = viewer.feed(&world, 10);
-    assert_eq!(slate.report.refill, Refill::Full, "the pool is old");
+    assert_eq!(slate.report.refill, Refill::Full(RecallCause::Old));
     assert_eq!(trouble(&slate, Channel::Hot), Some(Trouble::Resting));
     assert!(!slate.report.channels[Channel::Hot.number()].asked && named(&viewer) == hot);
     assert!(slate.report.channels[Channel::Fresh.number()].asked && slate.degraded.is_none());
@@ -190,7 +190,10 @@ fn a_late_channel_is_cut_off_shown_and_taken_back() {
     assert_eq!(viewer.feed(&world, 10).degraded, Some(Degraded::Channels));
     viewer.now = viewer.now.plus_ms(1_000);
     let slate = viewer.feed(&world, 10);
-    assert_eq!((slate.report.refill, slate.degraded), (Refill::Full, None));
+    assert_eq!(
+        (slate.report.refill, slate.degraded),
+        (Refill::Full(RecallCause::Control), None)
+    );
     assert!(count(&slate, Channel::Tags) > 0);
     assert_eq!(world.guards.state(Channel::Tags), BreakerState::Closed);
     world

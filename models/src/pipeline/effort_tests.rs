@@ -36,7 +36,10 @@ fn a_smaller_set_is_recalled_and_ranked_and_the_whole_one_again_afterwards() {
     );
     spared.effort = Effort::Full;
     let again = spared.feed(&world, 10);
-    assert_eq!((again.report.refill, again.degraded), (Refill::Full, None));
+    assert_eq!(
+        (again.report.refill, again.degraded),
+        (Refill::Full(RecallCause::Reduced), None)
+    );
     assert!(
         10 * again.report.ranked > 8 * full.report.ranked,
         "{} of {}",

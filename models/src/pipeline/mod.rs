@@ -42,6 +42,6 @@ pub use query::{Clock, Effort, Query, RequestContext};
 pub use region_hot::add_region_hot;
 pub use run::{rank_items, run};
 pub use scratch::Scratch;
-pub use slate::{ChannelReport, Degraded, Refill, Report, STAGE_COUNT, Slate, SlateItem, Stage, Trouble};
+pub use slate::{ChannelReport, Degraded, RecallCause, Refill, Report, STAGE_COUNT, Slate, SlateItem, Stage, Trouble};
 pub use taste::Taste;
 pub(crate) use taste::cosine;

@@ -4,7 +4,7 @@
 //! the pool runs low or is old, or the request is special; the live channels (co-engagement, like sessions, words) are
 //! asked after every further positive action, because they are cheap at any size and hold the newest evidence.
 
-use super::slate::{Refill, Report, Trouble};
+use super::slate::{RecallCause, Refill, Report, Trouble};
 use super::taste::cosine;
 use super::{Effort, Query};
 use crate::control::Mixer;
@@ -48,7 +48,7 @@ impl Refilling<'_, '_> {
         let left_out = filter(self.pool, &self.context.admission, &mut self.report.pool_filtered);
         self.report.refill = self.decide(self.pool.len() - left_out);
         match self.report.refill {
-            Refill::Full => self.ask_all_channels(),
+            Refill::Full(_) => self.ask_all_channels(),
             Refill::Live => self.ask_live_channels(),
             Refill::None => {}
         }
@@ -59,25 +59,38 @@ impl Refilling<'_, '_> {
     }
 
     fn decide(&self, usable: usize) -> Refill {
-        let params = &self.context.params.pool;
-        let state = &self.pool.state;
-        let Some(filled_at) = state.filled_at else {
-            return Refill::Full;
-        };
-        let is_old = self.context.now.since(filled_at) > params.age_ms_max;
-        let is_elsewhere = state.region != self.context.admission.region;
-        let low = ((params.low_factor * self.query.n as f32) as usize).min(self.size_max() / 2);
-        let is_low = usable < low.max(self.query.n);
-        let is_changed = state.control_key != self.control_key() || self.is_missed_channel_back();
-        // Filled while the server was overloaded: better now than when it is old.
-        let is_changed = is_changed || (state.is_reduced && self.query.effort == Effort::Full);
-        if self.query.explain || is_old || is_elsewhere || is_low || is_changed || self.has_turned() {
-            return Refill::Full;
+        if let Some(cause) = self.recall_cause(usable) {
+            return Refill::Full(cause);
         }
-        if state.last_positive == self.last_positive() {
+        if self.pool.state.last_positive == self.last_positive() {
             Refill::None
         } else {
             Refill::Live
+        }
+    }
+
+    /// Why the pool does not serve any more, the first of the reasons there are.
+    fn recall_cause(&self, usable: usize) -> Option<RecallCause> {
+        let params = &self.context.params.pool;
+        let state = &self.pool.state;
+        let Some(filled_at) = state.filled_at else {
+            return Some(RecallCause::First);
+        };
+        let low = ((params.low_factor * self.query.n as f32) as usize).min(self.size_max() / 2);
+        if self.query.explain {
+            Some(RecallCause::Explained)
+        } else if self.context.now.since(filled_at) > params.age_ms_max {
+            Some(RecallCause::Old)
+        } else if state.region != self.context.admission.region {
+            Some(RecallCause::Region)
+        } else if usable < low.max(self.query.n) {
+            Some(RecallCause::Low)
+        } else if state.control_key != self.control_key() || self.is_missed_channel_back() {
+            Some(RecallCause::Control)
+        } else if state.is_reduced && self.query.effort == Effort::Full {
+            Some(RecallCause::Reduced)
+        } else {
+            self.has_turned().then_some(RecallCause::Turned)
         }
     }
 

@@ -88,7 +88,57 @@ pub enum Refill {
     /// Those that live from the last positive actions (co-engagement, like sessions, words).
     Live,
     /// All.
-    Full,
+    Full(RecallCause),
+}
+
+/// Why all channels were asked.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RecallCause {
+    /// The session held no pool.
+    First,
+    /// The request wants every item explained.
+    Explained,
+    /// The pool was older than `pool.age_ms_max`.
+    Old,
+    /// The viewer is in another region than when it was filled.
+    Region,
+    /// Fewer candidates were left than `pool.low_factor` feeds need.
+    Low,
+    /// An operator changed a channel, a rule began or ended, or a channel that the pool lacked is back.
+    Control,
+    /// It was filled while the server was overloaded.
+    Reduced,
+    /// The taste has turned by more than `pool.turn_cosine_min` allows.
+    Turned,
+}
+
+impl RecallCause {
+    /// All of them, by number.
+    pub const ALL: [RecallCause; 8] = [
+        RecallCause::First,
+        RecallCause::Explained,
+        RecallCause::Old,
+        RecallCause::Region,
+        RecallCause::Low,
+        RecallCause::Control,
+        RecallCause::Reduced,
+        RecallCause::Turned,
+    ];
+
+    /// The name in metrics.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            RecallCause::First => "first",
+            RecallCause::Explained => "explained",
+            RecallCause::Old => "old",
+            RecallCause::Region => "region",
+            RecallCause::Low => "low",
+            RecallCause::Control => "control",
+            RecallCause::Reduced => "reduced",
+            RecallCause::Turned => "turned",
+        }
+    }
 }
 
 /// Why a channel gave less than it should.

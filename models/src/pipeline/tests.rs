@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::testing::{CATEGORIES, NOW, Viewer, catalogue_of, delete, item, make_popular, put, rows, share_of};
-use super::{Degraded, Refill, Scratch, Slate};
+use super::{Degraded, RecallCause, Refill, Scratch, Slate};
 use crate::event::Signal;
 use crate::features::schema::{FEATURE_COUNT, Feature};
 use crate::ids::{Row, UserId};
@@ -169,7 +169,7 @@ fn an_explanation_names_everything_and_adds_up() {
     react(&world, &mut viewer, 0, Signal::Like, 5);
     viewer.explain = true;
     let slate = viewer.feed(&world, 20);
-    assert_eq!(slate.report.refill, Refill::Full);
+    assert_eq!(slate.report.refill, Refill::Full(RecallCause::First));
     for item in &slate.items {
         let explain = item.explain.as_deref().expect("asked for");
         assert_eq!((explain.objectives.len(), explain.weights.len()), (5, 7));
@@ -334,7 +334,12 @@ fn what_a_request_leaves_out_is_wanted_again_by_the_next() {
     for explain in [false, true] {
         viewer.explain = explain;
         let second = viewer.feed(&world, 10);
-        assert_eq!(second.report.refill, if explain { Refill::Full } else { Refill::None });
+        let expected = if explain {
+            Refill::Full(RecallCause::Explained)
+        } else {
+            Refill::None
+        };
+        assert_eq!(second.report.refill, expected);
         assert_eq!(second.items.len(), 10);
         assert!(rows(&second).iter().all(|row| !rows(&first).contains(row)));
         assert!(
@@ -388,7 +393,7 @@ fn the_pool_is_kept_after_a_skip_and_extended_after_a_like() {
     }
     let mut viewer = Viewer::new();
     react(&world, &mut viewer, 0, Signal::Like, 8);
-    assert_eq!(viewer.feed(&world, 10).report.refill, Refill::Full);
+    assert_eq!(viewer.feed(&world, 10).report.refill, Refill::Full(RecallCause::First));
     viewer.act(&world, 300, Signal::Skip);
     assert_eq!(viewer.feed(&world, 10).report.refill, Refill::None);
     viewer.act(&world, 0, Signal::Like);

@@ -7,6 +7,7 @@ mod frame;
 mod memory;
 mod set_aside;
 mod sled_store;
+mod write_behind;
 
 #[cfg(test)]
 mod contract;
@@ -17,6 +18,7 @@ use std::path::PathBuf;
 
 pub use memory::MemoryStore;
 pub use sled_store::{CACHE_BYTES_DEFAULT, FLUSH_INTERVAL_MS_DEFAULT, SledOptions, SledStore};
+pub use write_behind::{PutError, WriteBehind};
 
 /// Longest key, bytes.
 pub const KEY_BYTES_MAX: usize = 4 * 1024;
