@@ -82,8 +82,14 @@ impl Engine {
     pub async fn start(config: EngineConfig) -> Result<Engine, EngineError> {
         let arbiters: Vec<Arbiter> = (0..config.arbiters.max(1)).map(|_| Arbiter::new()).collect();
         let handles = arbiters.iter().map(Arbiter::handle).collect();
-        let opened = tokio::task::spawn_blocking(move || open(config, handles)).await;
-        let shared = opened.map_err(|error| EngineError::DataDir(format!("the start failed: {error}")))??;
+        // On a thread of its own: those that it starts take their priority from it, and the journal's must have the whole.
+        let (done, opened) = tokio::sync::oneshot::channel();
+        let thread = std::thread::Builder::new().name("open".to_owned());
+        let failed = |error: &dyn std::fmt::Display| EngineError::DataDir(format!("the start failed: {error}"));
+        thread
+            .spawn(move || done.send(open(config, handles)))
+            .map_err(|error| failed(&error))?;
+        let shared = opened.await.map_err(|error| failed(&error))??;
         let engine = Engine {
             shared,
             tasks: Arc::default(),

@@ -109,11 +109,22 @@ fn wrong_usage(command: &str, wrong: &str) -> ! {
 /// Runs a command inside an actix system and returns the exit code of the process.
 #[must_use]
 pub fn run(cli: Cli) -> ExitCode {
-    let result = actix_web::rt::System::new().block_on(dispatch(cli.command));
+    let result = match runtime() {
+        Ok(runtime) => actix_web::rt::System::with_tokio_rt(|| runtime).block_on(dispatch(cli.command)),
+        Err(error) => Err(error.into()),
+    };
     result.unwrap_or_else(|error| {
         eprintln!("error: {error:#}");
         ExitCode::from(EXIT_FAILURE)
     })
+}
+
+/// The main thread's runtime. What blocks there (checkpoints, lists, builds) nobody waits for who is answered.
+fn runtime() -> std::io::Result<tokio::runtime::Runtime> {
+    tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .on_thread_start(swipeline_storage::give_way)
+        .build()
 }
 
 async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {

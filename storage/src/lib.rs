@@ -24,6 +24,7 @@ mod files;
 pub mod journal;
 pub mod ownership;
 pub mod partition;
+mod priority;
 pub mod ring_log;
 pub mod snapshot;
 mod storage;
@@ -36,6 +37,7 @@ pub use journal::{
 };
 pub use ownership::{Lease, Owner, Ownership};
 pub use partition::{PARTITION_COUNT, Partition, partition_of};
+pub use priority::give_way;
 pub use ring_log::{RingLog, erase_records, read_ring_log};
 pub use snapshot::{SledOptions, SnapshotError, SnapshotOp, SnapshotStore, Tree, WriteBehind};
 pub use storage::{OpenReport, Storage, StorageError, StorageOptions};

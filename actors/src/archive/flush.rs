@@ -1,5 +1,6 @@
 //! From hot to warm: accepted events out of the journal, served slates out of memory.
 
+use std::borrow::Cow;
 use std::sync::atomic::Ordering;
 
 use swipeline_storage::archive::{ArchiveKind, WarmEntry};
@@ -56,7 +57,7 @@ fn unreadable(error: &JournalError) -> ArchiveError {
 
 #[derive(Default)]
 struct Batch {
-    entries: Vec<WarmEntry>,
+    entries: Vec<WarmEntry<'static>>,
     bytes: usize,
 }
 
@@ -75,7 +76,7 @@ impl Batch {
             seq: record.seq.0,
             partition: record.partition,
             bucket_ms: interval_start(accepted_at.0, file_ms),
-            payload: entry_of(record),
+            payload: Cow::Owned(entry_of(record)),
         });
     }
 
@@ -107,20 +108,27 @@ pub(super) fn flush_slates(shared: &Shared, store: &Archive) -> Result<(), Archi
         let used = used.max(store.cold.batch_last_of(ArchiveKind::Slates));
         let name = u64::try_from(now_ms()).unwrap_or(0).max(used + 1);
         shared.archive.slates_batch.store(name, Ordering::Relaxed);
-        let entry = |(place, slate): (usize, &super::WaitingSlate)| WarmEntry {
-            seq: place as u64,
-            partition: slate.partition,
-            bucket_ms: interval_start(slate.at_ms, file_ms),
-            payload: slate.payload.clone(),
-        };
-        let entries: Vec<WarmEntry> = slates.iter().enumerate().map(entry).collect();
+        let entry = |(place, slate)| entry_of_slate(place, slate, file_ms);
+        let entries: Vec<WarmEntry<'_>> = slates.iter().enumerate().map(entry).collect();
         let written = store.warm.put(ArchiveKind::Slates, name, &entries, None);
         match &written {
             Ok(()) => {
                 metrics::counter!("swipeline_archive_records_total", "kind" => "slates").increment(entries.len() as u64)
             }
-            Err(_) => shared.archive.slates.put_back(slates),
+            Err(_) => {
+                drop(entries);
+                shared.archive.slates.put_back(slates);
+            }
         }
         written
     })
+}
+
+fn entry_of_slate(place: usize, slate: &super::WaitingSlate, file_ms: i64) -> WarmEntry<'_> {
+    WarmEntry {
+        seq: place as u64,
+        partition: slate.partition,
+        bucket_ms: interval_start(slate.at_ms, file_ms),
+        payload: Cow::Borrowed(&slate.payload),
+    }
 }

@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use parking_lot::Mutex;
 use swipeline_models::ids::UserId;
-use swipeline_storage::{Archive, ArchiveError, Seq};
+use swipeline_storage::{Archive, ArchiveError, Seq, give_way};
 
 pub use export::TimeRange;
 pub use status::{ArchiveStatus, TierStatus};
@@ -93,7 +93,10 @@ impl ArchiveService {
         let (sender, receiver) = sync_channel(COMMANDS_MAX);
         let weak = Arc::downgrade(shared);
         let thread = std::thread::Builder::new().name("archive".to_owned());
-        *service.thread.lock() = Some(thread.spawn(move || run(&weak, &receiver))?);
+        *service.thread.lock() = Some(thread.spawn(move || {
+            give_way();
+            run(&weak, &receiver);
+        })?);
         *service.commands.lock() = Some(sender);
         Ok(())
     }

@@ -15,7 +15,7 @@ use swipeline_models::rank::ObjectiveRow;
 use swipeline_models::recall::ChannelSet;
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::FeedContextDto;
-use swipeline_storage::{RingLog, erase_records};
+use swipeline_storage::{RingLog, erase_records, give_way};
 
 use super::writer::{Writer, is_about, is_picked};
 use crate::archive::WaitingSlates;
@@ -92,7 +92,10 @@ impl ServedLog {
             let (sender, receiver) = sync_channel(QUEUE_SLATES_MAX);
             let builder = std::thread::Builder::new().name("served-log".to_owned());
             let writer = Writer::new(dir.clone(), log, percent, archived);
-            thread = Some(builder.spawn(move || writer.write_all(&receiver))?);
+            thread = Some(builder.spawn(move || {
+                give_way();
+                writer.write_all(&receiver);
+            })?);
             queue = Some(sender);
         }
         Ok(Self {

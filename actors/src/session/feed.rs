@@ -12,6 +12,7 @@ use swipeline_models::pipeline::{Effort, Query, RequestContext, Slate, run};
 use swipeline_models::wire::{
     FeedAsk, FeedDto, FeedMode, FeedPushDto, FieldError, Hello, MessageId, ServerMessage, SessionParamsDto,
 };
+use uuid::{ContextV7, Timestamp, Uuid};
 
 use super::actor::SessionActor;
 use super::messages::{Attach, Detach, Drain, ModelChanged, OneShot, SocketId};
@@ -30,6 +31,10 @@ use crate::served::ServedSlot;
 
 /// When clients shall come back after a drain, in milliseconds.
 const RECONNECT_AFTER_MS: u64 = 1_000;
+
+thread_local! {
+    static REQUEST_IDS: ContextV7 = const { ContextV7::new() };
+}
 
 impl Handler<Attach> for SessionActor {
     type Result = Result<SocketId, EngineError>;
@@ -362,8 +367,9 @@ fn variant_error(error: &WishError) -> EngineError {
     EngineError::Invalid(FieldError::new("variant", "variant_refused", error.to_string()))
 }
 
+/// Unique and in the order of time, which a thread keeps for its own ids without a lock that all share.
 fn new_request_id() -> String {
-    uuid::Uuid::now_v7().simple().to_string()
+    REQUEST_IDS.with(|context| Uuid::new_v7(Timestamp::now(context)).simple().to_string())
 }
 
 fn elapsed_us(started_ns: u64) -> u64 {

@@ -8,6 +8,11 @@
 /// Bytes before a payload.
 const ENTRY_HEADER_BYTES: usize = 12;
 
+/// How many bytes an entry with this payload takes.
+pub(super) fn entry_bytes(payload: &[u8]) -> usize {
+    ENTRY_HEADER_BYTES + payload.len()
+}
+
 /// Appends an entry.
 pub(super) fn push(chunk: &mut Vec<u8>, seq: u64, payload: &[u8]) {
     chunk.extend_from_slice(&seq.to_le_bytes());
@@ -42,6 +47,8 @@ mod tests {
         ) {
             let mut chunk = Vec::new();
             written.iter().for_each(|(seq, payload)| push(&mut chunk, *seq, payload));
+            let bytes: usize = written.iter().map(|(_, payload)| entry_bytes(payload)).sum();
+            prop_assert_eq!(chunk.len(), bytes);
             let read = |chunk: &[u8]| entries(chunk).map(|(seq, payload)| (seq, payload.to_vec())).collect::<Vec<_>>();
             prop_assert_eq!(&read(&chunk), &written);
             let left = read(&chunk[..chunk.len().saturating_sub(torn)]);

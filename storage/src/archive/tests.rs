@@ -33,18 +33,18 @@ fn user(seq: u64) -> String {
     format!("user-{}", seq % 7)
 }
 
-fn entry(seq: u64) -> WarmEntry {
+fn entry(seq: u64) -> WarmEntry<'static> {
     WarmEntry {
         seq,
         partition: partition_of(&user(seq)),
         bucket_ms: (seq / 100) as i64 * HOUR_MS,
-        payload: user(seq).into_bytes(),
+        payload: user(seq).into_bytes().into(),
     }
 }
 
 /// Puts entries `from..to` as one batch.
 fn put(archive: &Archive, from: u64, to: u64) {
-    let entries: Vec<WarmEntry> = (from..to).map(entry).collect();
+    let entries: Vec<WarmEntry<'_>> = (from..to).map(entry).collect();
     archive
         .warm
         .put(KIND, from, &entries, Some(Seq(to - 1)))

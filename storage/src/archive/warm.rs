@@ -9,6 +9,7 @@
 //! A batch is what one call of [`WarmTier::put`] wrote; batches grow, so sorting by batch gives back the order in which
 //! entries came.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -30,7 +31,7 @@ const KEY_BYTES: usize = 17;
 
 /// An entry on its way into the warm tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct WarmEntry {
+pub struct WarmEntry<'a> {
     /// Its number: grows from entry to entry of its kind.
     pub seq: u64,
     /// The partition of whom it is about.
@@ -38,7 +39,7 @@ pub struct WarmEntry {
     /// The start of its interval, milliseconds since 1970; not negative.
     pub bucket_ms: i64,
     /// What it is.
-    pub payload: Vec<u8>,
+    pub payload: Cow<'a, [u8]>,
 }
 
 /// An interval in the warm tier.
@@ -128,14 +129,20 @@ impl WarmTier {
         &self,
         kind: ArchiveKind,
         batch: u64,
-        entries: &[WarmEntry],
+        entries: &[WarmEntry<'_>],
         cursor: Option<Seq>,
     ) -> Result<(), ArchiveError> {
-        let mut chunks: BTreeMap<(i64, u8), Vec<u8>> = BTreeMap::new();
+        let mut sizes: BTreeMap<(i64, u8), usize> = BTreeMap::new();
+        for entry in entries {
+            *sizes.entry(place_of(entry)).or_default() += chunk::entry_bytes(&entry.payload);
+        }
+        let mut chunks: BTreeMap<(i64, u8), Vec<u8>> = sizes
+            .into_iter()
+            .map(|(place, bytes)| (place, Vec::with_capacity(bytes)))
+            .collect();
         let mut added: BTreeMap<i64, Totals> = BTreeMap::new();
         for entry in entries {
-            let key = (entry.bucket_ms, entry.partition.0);
-            chunk::push(chunks.entry(key).or_default(), entry.seq, &entry.payload);
+            chunk::push(chunks.entry(place_of(entry)).or_default(), entry.seq, &entry.payload);
             let totals = added.entry(entry.bucket_ms).or_default();
             totals.entries += 1;
             totals.bytes += entry.payload.len() as u64;
@@ -354,6 +361,11 @@ impl WarmTier {
         })?;
         Ok(())
     }
+}
+
+/// Which chunk of its batch an entry belongs to.
+fn place_of(entry: &WarmEntry<'_>) -> (i64, u8) {
+    (entry.bucket_ms, entry.partition.0)
 }
 
 fn key(start_ms: i64, partition: u8, batch: u64) -> Vec<u8> {

@@ -47,7 +47,7 @@ fn filled(path: &Path) -> Storage {
         seq: 7,
         partition: partition_of("user-7"),
         bucket_ms: 0,
-        payload: b"young".to_vec(),
+        payload: b"young".as_slice().into(),
     };
     let archive = storage.archive.as_ref().expect("an archive");
     archive

@@ -13,6 +13,7 @@ use super::{
     EntryVisitor, SnapshotError, SnapshotOp, SnapshotOpenReport, SnapshotStore, Tree, VisitReport, flush_count, frame,
 };
 use crate::files::sync_dir;
+use crate::priority::give_way;
 
 /// Default of [`SledOptions::cache_bytes`].
 pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -146,7 +147,7 @@ impl Database {
     fn open(path: &Path, options: SledOptions) -> sled::Result<Self> {
         let mut retries = 0;
         let db = loop {
-            match guarded(|| Self::config(path, options).open()) {
+            match guarded(|| open_aside(path, options)) {
                 Err(sled::Error::Io(error)) if is_lock_conflict(&error) && retries < LOCK_RETRIES_MAX => {
                     retries += 1;
                     std::thread::sleep(Duration::from_millis(LOCK_RETRY_MS));
@@ -231,6 +232,19 @@ impl Database {
         }
         target.db.flush().map(|_| ())
     }
+}
+
+/// Opens sled on a thread that gives way, so that the threads which it starts do as well: nobody who answers waits for
+/// them.
+fn open_aside(path: &Path, options: SledOptions) -> sled::Result<sled::Db> {
+    let opened = std::thread::scope(|scope| {
+        let opening = scope.spawn(|| {
+            give_way();
+            Database::config(path, options).open()
+        });
+        opening.join()
+    });
+    opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
 /// Consecutive changes of one tree.

@@ -44,8 +44,8 @@ pub struct WriteBehind {
 struct State {
     /// Put, and not taken by a writer yet.
     waiting: Rows,
-    /// Taken by the writer, and perhaps not in the store yet.
-    taken: Rows,
+    /// Taken by the writer, and perhaps not in the store yet; shared with it, so that nothing is copied under the lock.
+    taken: Arc<Rows>,
     /// Of keys and values of both.
     bytes: usize,
 }
@@ -57,12 +57,6 @@ impl State {
         if let Some(older) = self.waiting.insert(key, value) {
             self.bytes -= key_bytes + older.len();
         }
-    }
-
-    fn release_taken(&mut self) -> Rows {
-        let taken = std::mem::take(&mut self.taken);
-        self.bytes -= bytes_of(&taken);
-        taken
     }
 }
 
@@ -124,35 +118,42 @@ impl WriteBehind {
     /// Those of the store. What was not written waits on.
     pub fn write(&self, store: &dyn SnapshotStore) -> Result<u64, SnapshotError> {
         let _one_at_a_time = self.writer.lock();
-        let taken: Vec<(Vec<u8>, Arc<[u8]>)> = {
+        let taken = {
             let mut state = self.state.lock();
-            state.taken = std::mem::take(&mut state.waiting);
-            state
-                .taken
-                .iter()
-                .map(|(key, value)| (key.clone(), value.clone()))
-                .collect()
+            let waiting = std::mem::take(&mut state.waiting);
+            state.taken = Arc::new(waiting);
+            Arc::clone(&state.taken)
         };
-        let written = taken.chunks(BATCH_ROWS_MAX).try_for_each(|rows| {
-            let put = |(key, value): &(Vec<u8>, Arc<[u8]>)| SnapshotOp::Put {
-                tree: self.tree,
-                key: key.clone(),
-                value: value.to_vec(),
-            };
-            store.apply(rows.iter().map(put).collect())
-        });
+        let bytes = bytes_of(&taken);
+        let written = self.hand_over(&taken, store);
         let mut state = self.state.lock();
-        let rows = state.release_taken();
-        if let Err(error) = written {
-            for (key, value) in rows {
+        state.taken = Arc::default();
+        state.bytes -= bytes;
+        if written.is_err() {
+            for (key, value) in &*taken {
                 // What was put meanwhile is newer.
-                if !state.waiting.contains_key(&key) {
-                    state.put(key, value);
+                if !state.waiting.contains_key(key) {
+                    state.put(key.clone(), Arc::clone(value));
                 }
             }
-            return Err(error);
         }
-        Ok(taken.len() as u64)
+        drop(state);
+        written.map(|()| taken.len() as u64)
+    }
+
+    fn hand_over(&self, rows: &Rows, store: &dyn SnapshotStore) -> Result<(), SnapshotError> {
+        let mut puts = rows.iter().map(|(key, value)| SnapshotOp::Put {
+            tree: self.tree,
+            key: key.clone(),
+            value: value.to_vec(),
+        });
+        loop {
+            let batch: Vec<SnapshotOp> = puts.by_ref().take(BATCH_ROWS_MAX).collect();
+            if batch.is_empty() {
+                return Ok(());
+            }
+            store.apply(batch)?;
+        }
     }
 
     /// Drops the row of a key. None that was put before the call reaches the store afterwards: a write that runs is
