@@ -4,12 +4,16 @@
 
 use parking_lot::Mutex;
 use serde::{Deserialize, Serialize};
+use smallvec::SmallVec;
 
 use crate::ids::Row;
 use crate::time::TimestampMs;
 
 /// The most items kept per session.
 pub const SESSION_ITEMS_MAX: usize = 200;
+
+/// So many items stand in the session's own memory; those of a longer one lie elsewhere, which is a wait more.
+const INLINE_ITEMS: usize = 11;
 
 /// The name of a session in the index: the number in the order of all sessions ever opened. Its viewer's state keeps
 /// it; a key whose place in the ring has been taken over by a newer session is known to be stale.
@@ -48,13 +52,20 @@ pub(super) struct SessionSlot {
     pub(super) key: Option<SessionKey>,
     pub(super) last_at: TimestampMs,
     /// Distinct, newest last; at most [`SESSION_ITEMS_MAX`]. Each with how strongly it was engaged with.
-    items: Vec<(Row, f32)>,
+    items: SmallVec<[(Row, f32); INLINE_ITEMS]>,
 }
 
-/// A place of the ring: one line of memory, because sessions come from anywhere in it.
+/// A place of the ring: two lines of memory that come together, because sessions come from anywhere in it.
 #[derive(Debug, Default)]
-#[repr(align(64))]
+#[repr(align(128))]
 pub(super) struct SessionCell(pub(super) Mutex<SessionSlot>);
+
+impl SessionCell {
+    /// Brings the session towards the caches; answers something that depends on it.
+    pub(super) fn fetch(&self) -> bool {
+        self.0.is_locked()
+    }
+}
 
 impl SessionRecord {
     /// The items with their weights.
@@ -101,6 +112,11 @@ impl SessionSlot {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+
+    #[test]
+    fn a_short_session_is_two_lines_of_memory() {
+        assert_eq!(size_of::<SessionCell>(), 128);
+    }
 
     proptest! {
         #[test]
