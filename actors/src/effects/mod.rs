@@ -210,27 +210,30 @@ impl Effects {
         cut
     }
 
-    /// Takes out what has changed since the last time, and ends the cut.
-    fn end_cut(&self, cut: u64) -> Taken {
+    /// Takes out what has changed before the cut since the last time. Let go of it before the cut ends: a slot that somebody
+    /// looks at is copied whole, under the lock, when it is counted in.
+    fn take_changed(&self, cut: u64) -> Taken {
         let mut inner = self.inner.lock();
-        let slots = inner.sums.levels.take_dirty();
-        let arms = inner.sums.arms.take_dirty(cut);
-        inner.end_cut();
         Taken {
-            slots,
-            arms,
+            slots: inner.sums.levels.take_dirty(),
+            arms: inner.sums.arms.take_dirty(cut),
             categories: inner.categories.names.clone(),
             regions: inner.regions.names.clone(),
             variants: inner.variants.clone(),
         }
     }
 
-    fn put_back(&self, taken: &Taken) {
+    /// What lies behind the cut counts like everything else again.
+    fn end_cut(&self) {
+        self.inner.lock().end_cut();
+    }
+
+    fn put_back(&self, changed: &Changed) {
         let mut inner = self.inner.lock();
-        for (level, slot) in &taken.slots {
-            inner.sums.levels.mark_dirty(*level, slot.number());
+        for (level, slot) in &changed.slots {
+            inner.sums.levels.mark_dirty(*level, *slot);
         }
-        taken.arms.iter().for_each(|(arm, _)| inner.sums.arms.mark_dirty(*arm));
+        changed.arms.iter().for_each(|arm| inner.sums.arms.mark_dirty(*arm));
     }
 }
 
@@ -250,6 +253,21 @@ struct Taken {
     categories: Arc<Names>,
     regions: Arc<Names>,
     variants: Arc<Names>,
+}
+
+/// What of it there was, by number.
+struct Changed {
+    slots: Vec<(Level, i64)>,
+    arms: Vec<u64>,
+}
+
+impl Taken {
+    fn changed(&self) -> Changed {
+        Changed {
+            slots: self.slots.iter().map(|(level, slot)| (*level, slot.number())).collect(),
+            arms: self.arms.iter().map(|(arm, _)| *arm).collect(),
+        }
+    }
 }
 
 impl Coded {
@@ -336,7 +354,10 @@ mod tests {
         record(&effects, 9, 1);
         record(&effects, 6, 0);
         assert_eq!((total(&effects).impressions, effects.arms().of(5).users), (4, 4));
-        let taken = effects.end_cut(cut);
+        let taken = effects.take_changed(cut);
+        // Counted behind the cut as long as it is open.
+        record(&effects, 10, 0);
+        effects.end_cut();
         let stored: u32 = taken
             .slots
             .iter()
@@ -344,20 +365,20 @@ mod tests {
             .map(|(_, slot)| slot.total().impressions)
             .sum();
         assert_eq!((stored, taken.arms.len()), (3, 1));
-        assert_eq!((total(&effects).impressions, total(&effects).likes), (4, 2));
-        let again = effects.end_cut(9);
+        assert_eq!((total(&effects).impressions, total(&effects).likes), (5, 2));
+        let again = effects.take_changed(10);
         assert_eq!(
             (again.slots.len(), again.arms.len()),
             (4, 1),
             "what lay behind is still to be written"
         );
-        effects.put_back(&again);
-        assert_eq!(effects.end_cut(9).slots.len(), 4);
+        effects.put_back(&again.changed());
+        assert_eq!(effects.take_changed(10).slots.len(), 4);
         // A cut that nobody ended is ended by the next one.
-        effects.begin_cut(9);
+        effects.begin_cut(10);
         record(&effects, 12, 1);
-        assert_eq!(effects.begin_cut(9), 12);
-        assert_eq!((effects.end_cut(12).slots.len(), total(&effects).likes), (4, 3));
+        assert_eq!(effects.begin_cut(10), 12);
+        assert_eq!((effects.take_changed(12).slots.len(), total(&effects).likes), (4, 3));
     }
 
     #[test]

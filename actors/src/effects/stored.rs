@@ -13,7 +13,7 @@ use swipeline_models::time::TimestampMs;
 use swipeline_storage::{Seq, SnapshotError, SnapshotOp, Tree};
 use tokio::sync::oneshot;
 
-use super::Taken;
+use super::{Changed, Taken};
 use crate::api::EngineError;
 use crate::records::{decode_bytes, encode, encode_named};
 use crate::shared::{Shared, SharedRef, journal_error, report_damage};
@@ -25,8 +25,8 @@ const ARM_KEY: u8 = b'a';
 /// or be broken off at any `await`.
 pub(crate) struct PendingEffects {
     shared: SharedRef,
-    taken: Taken,
-    cut: u64,
+    changed: Changed,
+    rows: Vec<SnapshotOp>,
     is_written: bool,
 }
 
@@ -37,12 +37,15 @@ pub(crate) struct PendingEffects {
 pub(crate) async fn take_effects(shared: &SharedRef, included: Seq) -> Result<PendingEffects, EngineError> {
     let cut = shared.effects.begin_cut(included.0);
     wait_for_arbiters(shared).await;
+    let taken = shared.effects.take_changed(cut);
     let pending = PendingEffects {
         shared: shared.clone(),
-        taken: shared.effects.end_cut(cut),
-        cut,
+        changed: taken.changed(),
+        rows: rows_of(&taken, cut),
         is_written: false,
     };
+    drop(taken);
+    shared.effects.end_cut();
     // A count whose event the journal then lost would be there for ever.
     let committed = shared.storage.journal.wait_committed(Seq(cut)).await;
     committed.map_err(|error| journal_error(&error))?;
@@ -68,31 +71,34 @@ async fn wait_for_arbiters(shared: &Shared) {
     }
 }
 
+fn rows_of(taken: &Taken, cut: u64) -> Vec<SnapshotOp> {
+    let names = Vocabulary {
+        categories: &taken.categories,
+        variants: &taken.variants,
+        regions: &taken.regions,
+    };
+    let slots = taken.slots.iter().map(|(level, slot)| {
+        let place = Levels::place(*level, slot.number()).to_be_bytes();
+        let stored = StoredSlot::of(slot, cut, &names);
+        (vec![*level as u8, place[0], place[1]], encode(&stored))
+    });
+    let arms = taken.arms.iter().map(|(arm, stored)| {
+        let mut key = vec![ARM_KEY];
+        key.extend_from_slice(&arm.to_be_bytes());
+        (key, encode_named(stored))
+    });
+    let put = |(key, value)| SnapshotOp::Put {
+        tree: Tree::Effects,
+        key,
+        value,
+    };
+    slots.chain(arms).map(put).collect()
+}
+
 impl PendingEffects {
-    /// The rows to be written.
-    pub(crate) fn rows(&self) -> Vec<SnapshotOp> {
-        let taken = &self.taken;
-        let names = Vocabulary {
-            categories: &taken.categories,
-            variants: &taken.variants,
-            regions: &taken.regions,
-        };
-        let slots = taken.slots.iter().map(|(level, slot)| {
-            let place = Levels::place(*level, slot.number()).to_be_bytes();
-            let stored = StoredSlot::of(slot, self.cut, &names);
-            (vec![*level as u8, place[0], place[1]], encode(&stored))
-        });
-        let arms = taken.arms.iter().map(|(arm, stored)| {
-            let mut key = vec![ARM_KEY];
-            key.extend_from_slice(&arm.to_be_bytes());
-            (key, encode_named(stored))
-        });
-        let put = |(key, value)| SnapshotOp::Put {
-            tree: Tree::Effects,
-            key,
-            value,
-        };
-        slots.chain(arms).map(put).collect()
+    /// The rows to be written; there are none left afterwards.
+    pub(crate) fn take_rows(&mut self) -> Vec<SnapshotOp> {
+        std::mem::take(&mut self.rows)
     }
 
     /// The rows are in the store.
@@ -104,7 +110,7 @@ impl PendingEffects {
 impl Drop for PendingEffects {
     fn drop(&mut self) {
         if !self.is_written {
-            self.shared.effects.put_back(&self.taken);
+            self.shared.effects.put_back(&self.changed);
         }
     }
 }

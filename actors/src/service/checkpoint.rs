@@ -65,8 +65,8 @@ pub(crate) async fn checkpoint(shared: &SharedRef) -> Result<Checkpoint, EngineE
     let included = shared.storage.journal.committed();
     let sessions = shared.sessions.write_all(shared).await?;
     let mut items = shared.items.snapshots().await;
-    let effects = take_effects(shared, included).await?;
-    items.extend(effects.rows());
+    let mut effects = take_effects(shared, included).await?;
+    items.extend(effects.take_rows());
     let inside = shared.clone();
     let written = tokio::task::spawn_blocking(move || {
         let written = write(&inside, included, items);
