@@ -1,5 +1,10 @@
 //! Sessions and items on their way into the store and back, while the store is slow.
 
+use std::ops::ControlFlow;
+use std::sync::mpsc;
+
+use swipeline_storage::SnapshotOp;
+
 use super::testing::{eventually, items, like, request};
 use super::*;
 
@@ -15,10 +20,49 @@ async fn engine(session_idle_ms: i64) -> Engine {
     engine
 }
 
-/// Does what a store does that is busy: nobody reads from it until the guard is dropped.
-async fn keep_busy(engine: &Engine) -> tokio::sync::SemaphorePermit<'_> {
-    let all = u32::try_from(READERS_MAX).expect("few");
-    engine.shared.readers.acquire_many(all).await.expect("not closed")
+/// A store with a writer that waits for a slow reader: until this is dropped, nobody gets anything out of it.
+struct Busy {
+    release: Option<mpsc::Sender<()>>,
+    threads: Vec<std::thread::JoinHandle<()>>,
+}
+
+impl Busy {
+    async fn make(engine: &Engine) -> Busy {
+        engine.checkpoint().await.expect("a checkpoint");
+        let store = &engine.shared.storage.snapshots;
+        let (release, released) = mpsc::channel::<()>();
+        let (reads, writes) = (store.clone(), store.clone());
+        let (began, begun) = mpsc::channel();
+        let reader = std::thread::spawn(move || {
+            let visited = reads.for_each(Tree::Meta, &mut |_, _| {
+                began.send(()).expect("somebody waits");
+                // Ends with its sender.
+                let _ = released.recv();
+                ControlFlow::Break(())
+            });
+            visited.expect("readable");
+        });
+        begun.recv().expect("there is something to visit");
+        let writer = std::thread::spawn(move || {
+            let key = b"busy".to_vec();
+            let delete = SnapshotOp::Delete { tree: Tree::Meta, key };
+            writes.apply(vec![delete]).expect("applied");
+        });
+        eventually("the store is busy", || store.try_get(Tree::Meta, b"busy").is_none()).await;
+        Busy {
+            release: Some(release),
+            threads: vec![reader, writer],
+        }
+    }
+}
+
+impl Drop for Busy {
+    fn drop(&mut self) {
+        drop(self.release.take());
+        self.threads
+            .drain(..)
+            .for_each(|thread| thread.join().expect("no panic"));
+    }
 }
 
 async fn passivate_all(engine: &Engine) {
@@ -37,7 +81,7 @@ fn a_session_that_has_to_be_read_waits_alone() {
         let engine = engine(60_000).await;
         let [known, other] = ["known", "other"].map(|id| UserId::new(id).expect("an id"));
         engine.ingest(vec![like(&known, "v3")]).await.expect("taken");
-        let busy = keep_busy(&engine).await;
+        let busy = Busy::make(&engine).await;
         let (inside, asked) = (engine.clone(), request(&other));
         let waits = tokio::spawn(async move { inside.feed(asked).await });
         // Of the same thread as the one that waits.
@@ -59,11 +103,12 @@ fn a_passivated_session_comes_back_before_the_store_has_it() {
         engine.tasks.lock().drain(..).for_each(|task| task.abort());
         let user = UserId::new("u1").expect("an id");
         engine.ingest(vec![like(&user, "v3")]).await.expect("taken");
-        passivate_all(&engine).await;
-        let busy = keep_busy(&engine).await;
-        assert_eq!(recent(&engine, &user).await, ["v3"], "as it was put on its way");
+        let busy = Busy::make(&engine).await;
         engine.ingest(vec![like(&user, "v4")]).await.expect("taken");
+        passivate_all(&engine).await;
+        assert_eq!(recent(&engine, &user).await, ["v4", "v3"], "as it was put on its way");
         drop(busy);
+        engine.ingest(vec![like(&user, "v5")]).await.expect("taken");
         passivate_all(&engine).await;
         engine.checkpoint().await.expect("a checkpoint");
         let stored = engine.shared.storage.snapshots.get(Tree::Sessions, b"u1");
@@ -72,7 +117,7 @@ fn a_passivated_session_comes_back_before_the_store_has_it() {
             engine.shared.session_rows.write(&engine.shared).expect("nothing waits"),
             0
         );
-        assert_eq!(recent(&engine, &user).await, ["v4", "v3"], "as the store has it");
+        assert_eq!(recent(&engine, &user).await, ["v5", "v4", "v3"], "as the store has it");
         engine.shutdown().await.expect("shut down");
     });
 }
@@ -117,7 +162,7 @@ fn an_items_statistics_are_read_when_its_actor_comes_back() {
         engine.checkpoint().await.expect("a checkpoint");
         // Its actor ends without a word, as if its windows had become empty.
         engine.shared.items.forget_actor(row);
-        let busy = keep_busy(&engine).await;
+        let busy = Busy::make(&engine).await;
         engine.ingest(vec![like(&second, "v3")]).await.expect("taken");
         engine.feed(request(&first)).await.expect("a feed");
         assert_eq!(shown(), 1, "the signal waits for what is read");

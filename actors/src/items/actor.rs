@@ -5,7 +5,7 @@ use swipeline_models::ids::Row;
 use swipeline_models::popularity::{ItemSignal, ItemStats};
 
 use super::Recorded;
-use super::router::stored_stats;
+use super::router::{stats_now, stored_stats};
 use crate::clock;
 use crate::shared::SharedRef;
 
@@ -16,6 +16,8 @@ pub(crate) const MAILBOX_SIGNALS_MAX: usize = 256;
 pub(crate) struct ItemActor {
     row: Row,
     stats: ItemStats,
+    /// Whether the store has to be waited for first.
+    awaits_store: bool,
     is_dirty: bool,
     shared: SharedRef,
 }
@@ -36,11 +38,13 @@ pub(crate) struct ItemTick;
 pub(crate) struct ItemSnapshot;
 
 impl ItemActor {
-    /// The actor of an item; what the store holds of it is read once the actor runs.
+    /// The actor of an item; when the store is busy, what it holds of it is read once the actor runs.
     pub(super) fn new(row: Row, shared: SharedRef) -> Self {
+        let stats = stats_now(&shared, row);
         Self {
             row,
-            stats: ItemStats::default(),
+            awaits_store: stats.is_none(),
+            stats: stats.unwrap_or_default(),
             is_dirty: false,
             shared,
         }
@@ -70,7 +74,7 @@ impl Actor for ItemActor {
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_SIGNALS_MAX);
         let row = self.row;
-        if !self.shared.items.is_stored(row) {
+        if !self.awaits_store {
             return;
         }
         let read = self.shared.read_beside(move |shared| stored_stats(shared, row));

@@ -16,7 +16,7 @@ use swipeline_models::ids::{Row, Word};
 use swipeline_models::popularity::{ItemReading, ItemStats, TrendingBuilder};
 use swipeline_models::time::TimestampMs;
 use swipeline_models::world::World;
-use swipeline_storage::{SnapshotOp, Tree};
+use swipeline_storage::{SnapshotError, SnapshotOp, Tree};
 use tokio::sync::Notify;
 
 use super::actor::{ItemActor, ItemSnapshot, ItemTick, RecordSignal, record};
@@ -204,11 +204,6 @@ impl ItemRouter {
         rows
     }
 
-    /// Whether the store may hold statistics of an item.
-    pub(super) fn is_stored(&self, row: Row) -> bool {
-        self.stored.read().contains(&row)
-    }
-
     fn deliver_waiting(&self, shared: &SharedRef) {
         let batch = std::mem::take(&mut *self.waiting.lock());
         for recorded in batch {
@@ -247,9 +242,22 @@ impl ItemRouter {
     }
 }
 
+/// The statistics of an item as they were stored, unless the store would have to be waited for.
+pub(super) fn stats_now(shared: &Shared, row: Row) -> Option<ItemStats> {
+    if !shared.items.stored.read().contains(&row) {
+        return Some(ItemStats::default());
+    }
+    let stored = shared.storage.snapshots.try_get(Tree::ItemStats, &row.to_be_bytes())?;
+    Some(read_stats(stored))
+}
+
 /// The statistics of an item as they were stored; empty ones when there are none or they are damaged. Blocks.
 pub(super) fn stored_stats(shared: &Shared, row: Row) -> ItemStats {
-    match shared.storage.snapshots.get(Tree::ItemStats, &row.to_be_bytes()) {
+    read_stats(shared.storage.snapshots.get(Tree::ItemStats, &row.to_be_bytes()))
+}
+
+fn read_stats(stored: Result<Option<Vec<u8>>, SnapshotError>) -> ItemStats {
+    match stored {
         Ok(Some(bytes)) => crate::records::decode_bytes(&bytes).unwrap_or_else(|error| {
             crate::shared::report_damage("item statistics", &error);
             ItemStats::default()

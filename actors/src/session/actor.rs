@@ -49,8 +49,8 @@ pub(crate) struct SessionActor {
     pub(super) variant_cache: VariantCache,
     pub(super) rate: RateBudget,
     pub(super) activity: Arc<Activity>,
-    /// Whether the store may hold a session of this viewer that is to be read first.
-    is_stored: bool,
+    /// Whether the store has to be waited for first: it may hold a session of this viewer.
+    awaits_store: bool,
 }
 
 /// What the clients of a session wished for with `hello`.
@@ -73,11 +73,11 @@ pub(super) struct SessionSettings {
 }
 
 impl SessionActor {
-    /// The session as it was when it was last written down. What has reached the store is read once the actor runs.
+    /// The session as it was when it was last written down. When the store is busy it is read once the actor runs.
     pub(super) fn restore(shared: SharedRef, user: &UserId, activity: Arc<Activity>) -> Self {
-        let waiting = shared.session_rows.waiting(&shared, user);
-        let is_stored = waiting.is_none();
-        let state = waiting.unwrap_or_else(|| SessionState::new(user.clone()));
+        let stored = shared.session_rows.now(&shared, user);
+        let awaits_store = stored.is_none();
+        let state = stored.unwrap_or_else(|| SessionState::new(user.clone()));
         metrics::counter!("swipeline_sessions_started_total").increment(1);
         Self {
             shared,
@@ -91,7 +91,7 @@ impl SessionActor {
             variant_cache: VariantCache::default(),
             rate: RateBudget::default(),
             activity,
-            is_stored,
+            awaits_store,
         }
     }
 
@@ -144,7 +144,7 @@ impl Actor for SessionActor {
 
     fn started(&mut self, context: &mut Self::Context) {
         context.set_mailbox_capacity(MAILBOX_MESSAGES_MAX);
-        if !self.is_stored {
+        if !self.awaits_store {
             return;
         }
         let user = self.state.user.clone();

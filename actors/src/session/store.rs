@@ -1,7 +1,7 @@
 //! Session snapshots: one row each, on its way down and on its way up.
 //!
 //! Owns the rows that are not in the store yet. A session's thread never waits for the store: rows wait in memory until
-//! [`run_session_writer`] or a checkpoint writes them, and a session whose row has to be read waits alone.
+//! [`run_session_writer`] or a checkpoint writes them, and a session whose row cannot be read at once waits alone.
 
 use swipeline_models::ids::UserId;
 use swipeline_models::session::{SessionSnapshot, SessionState};
@@ -35,16 +35,18 @@ impl Default for SessionRows {
 impl SessionRows {
     /// Takes a session down. Returns whether there was room; what is not taken the session has to keep.
     pub(super) fn put(&self, shared: &Shared, state: &SessionState) -> bool {
+        // Asked first: a row is made for nothing otherwise.
+        if self.rows.waiting_bytes() >= WAITING_BYTES_MAX {
+            metrics::counter!("swipeline_session_rows_refused_total").increment(1);
+            return false;
+        }
         let (key, value) = session_row(shared, state);
         match self.rows.put(key, value) {
             Ok(()) => {
                 self.put.notify_one();
                 true
             }
-            Err(PutError::Full { .. }) => {
-                metrics::counter!("swipeline_session_rows_refused_total").increment(1);
-                false
-            }
+            Err(PutError::Full { .. }) => false,
             Err(error @ PutError::Refused(_)) => {
                 report_damage("session that could not be written", &error);
                 false
@@ -52,10 +54,14 @@ impl SessionRows {
         }
     }
 
-    /// The session as it was taken down, while the store does not hold it.
-    pub(super) fn waiting(&self, shared: &Shared, user: &UserId) -> Option<SessionState> {
-        let row = self.rows.get(user.as_str().as_bytes())?;
-        Some(restored(shared, user, &row))
+    /// The session as it was taken down last, unless the store would have to be waited for.
+    pub(super) fn now(&self, shared: &Shared, user: &UserId) -> Option<SessionState> {
+        let key = user.as_str().as_bytes();
+        if let Some(row) = self.rows.get(key) {
+            return Some(restored(shared, user, &row));
+        }
+        let stored = shared.storage.snapshots.try_get(Tree::Sessions, key)?;
+        Some(read_session(shared, user, stored))
     }
 
     /// Writes everything that was put before the call. Blocks.
@@ -91,7 +97,12 @@ pub(crate) async fn run_session_writer(shared: SharedRef) {
 
 /// The session as the store holds it; a new one when there is none. A damaged one is reported and begins anew. Blocks.
 pub(crate) fn stored_session(shared: &Shared, user: &UserId) -> SessionState {
-    match shared.storage.snapshots.get(Tree::Sessions, user.as_str().as_bytes()) {
+    let stored = shared.storage.snapshots.get(Tree::Sessions, user.as_str().as_bytes());
+    read_session(shared, user, stored)
+}
+
+fn read_session(shared: &Shared, user: &UserId, stored: Result<Option<Vec<u8>>, SnapshotError>) -> SessionState {
+    match stored {
         Ok(Some(bytes)) => restored(shared, user, &bytes),
         Ok(None) => SessionState::new(user.clone()),
         Err(error) => {

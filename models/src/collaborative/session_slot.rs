@@ -13,7 +13,7 @@ use crate::time::TimestampMs;
 pub const SESSION_ITEMS_MAX: usize = 200;
 
 /// So many items stand in the session's own memory; those of a longer one lie elsewhere, which is a wait more.
-const INLINE_ITEMS: usize = 11;
+const INLINE_ITEMS: usize = 3;
 
 /// The name of a session in the index: the number in the order of all sessions ever opened. Its viewer's state keeps
 /// it; a key whose place in the ring has been taken over by a newer session is known to be stale.
@@ -55,9 +55,9 @@ pub(super) struct SessionSlot {
     items: SmallVec<[(Row, f32); INLINE_ITEMS]>,
 }
 
-/// A place of the ring: two lines of memory that come together, because sessions come from anywhere in it.
+/// A place of the ring: one line of memory, because sessions come from anywhere in it.
 #[derive(Debug, Default)]
-#[repr(align(128))]
+#[repr(align(64))]
 pub(super) struct SessionCell(pub(super) Mutex<SessionSlot>);
 
 impl SessionCell {
@@ -114,8 +114,8 @@ mod tests {
     use proptest::prelude::*;
 
     #[test]
-    fn a_short_session_is_two_lines_of_memory() {
-        assert_eq!(size_of::<SessionCell>(), 128);
+    fn a_short_session_is_one_line_of_memory() {
+        assert_eq!(size_of::<SessionCell>(), 64);
     }
 
     proptest! {

@@ -61,6 +61,8 @@ fn puts_gets_and_deletes(store: &dyn SnapshotStore) {
         .expect("applied");
     assert_eq!(store.get(Tree::Users, b"u1").expect("read"), Some(b"one".to_vec()));
     assert_eq!(store.get(Tree::Users, b"u2").expect("read"), Some(Vec::new()));
+    let now = store.try_get(Tree::Users, b"u1").expect("nobody writes");
+    assert_eq!(now.expect("read"), Some(b"one".to_vec()));
     // Within a batch the order counts.
     let batch = vec![
         put(Tree::Users, b"u1", b"two"),

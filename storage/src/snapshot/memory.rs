@@ -19,6 +19,11 @@ impl SnapshotStore for MemoryStore {
         Ok(self.entries.read().get(&(tree, key.to_vec())).cloned())
     }
 
+    fn try_get(&self, tree: Tree, key: &[u8]) -> Option<Result<Option<Vec<u8>>, SnapshotError>> {
+        let entries = self.entries.try_read()?;
+        Some(Ok(entries.get(&(tree, key.to_vec())).cloned()))
+    }
+
     fn apply(&self, batch: Vec<SnapshotOp>) -> Result<(), SnapshotError> {
         batch.iter().try_for_each(SnapshotOp::check)?;
         let mut entries = self.entries.write();

@@ -251,6 +251,14 @@ pub trait SnapshotStore: Send + Sync {
     /// `Damaged` or `NewerVersion` about this value, `Backend` or `Io` about the store.
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError>;
 
+    /// [`SnapshotStore::get`] for callers that must not wait: `None` when it would wait for a writer.
+    ///
+    /// # Errors
+    /// As [`SnapshotStore::get`].
+    fn try_get(&self, tree: Tree, key: &[u8]) -> Option<Result<Option<Vec<u8>>, SnapshotError>> {
+        Some(self.get(tree, key))
+    }
+
     /// Applies the changes in their order. Each is all or nothing; the batch as a whole is not. Nothing of it is sure
     /// to survive a crash before [`SnapshotStore::flush`] has returned.
     ///

@@ -57,6 +57,8 @@ pub struct SledStore {
     options: SledOptions,
     /// Read by every call, written by `compact`, which replaces it; `None` when that went wrong half way.
     database: RwLock<Option<Database>>,
+    /// Held while sled is given something: it keeps readers out meanwhile, and cannot be asked whether it does.
+    writing: RwLock<()>,
     /// When the last flush began: blob files older than that are synced already.
     flushed_at: Mutex<Option<SystemTime>>,
 }
@@ -95,6 +97,7 @@ impl SledStore {
                 path: path.to_path_buf(),
                 options,
                 database,
+                writing: RwLock::default(),
                 flushed_at: Mutex::default(),
             },
             report,
@@ -103,8 +106,15 @@ impl SledStore {
 
     /// Runs `work` on the database with panics turned into errors.
     fn with<T>(&self, work: impl FnOnce(&Database) -> sled::Result<T>) -> Result<T, SnapshotError> {
-        let database = self.database.read();
-        let Some(database) = database.as_ref() else {
+        self.on(self.database.read().as_ref(), work)
+    }
+
+    fn on<T>(
+        &self,
+        database: Option<&Database>,
+        work: impl FnOnce(&Database) -> sled::Result<T>,
+    ) -> Result<T, SnapshotError> {
+        let Some(database) = database else {
             return Err(SnapshotError::Backend(
                 "a compaction failed half way; restart to go on".to_owned(),
             ));
@@ -185,15 +195,19 @@ impl Database {
             .ok_or_else(|| sled::Error::CollectionNotFound(tree.name().as_bytes().into()))
     }
 
-    fn apply(&self, batch: Vec<SnapshotOp>) -> sled::Result<()> {
+    fn apply(&self, batch: Vec<SnapshotOp>, writing: &RwLock<()>) -> sled::Result<()> {
+        let give = |piece: &mut BatchPiece| {
+            let _writing = writing.write();
+            piece.apply(self)
+        };
         let mut piece = BatchPiece::default();
         for op in batch {
             let (tree, key) = op.target();
             if piece.is_full() {
-                piece.apply(self)?;
+                give(&mut piece)?;
                 self.db.flush()?;
             } else if piece.tree.is_some_and(|of| of != tree) {
-                piece.apply(self)?;
+                give(&mut piece)?;
             }
             piece.tree = Some(tree);
             piece.ops += 1;
@@ -207,7 +221,7 @@ impl Database {
                 SnapshotOp::Delete { key, .. } => piece.batch.remove(key),
             }
         }
-        piece.apply(self)
+        give(&mut piece)
     }
 
     /// Copies every entry into `target`, frame and all.
@@ -247,6 +261,17 @@ fn open_aside(path: &Path, options: SledOptions) -> sled::Result<sled::Db> {
     opened.unwrap_or_else(|panic| std::panic::resume_unwind(panic))
 }
 
+/// What stands in the frame that a read has found.
+fn unframed(
+    tree: Tree,
+    key: &[u8],
+    framed: Result<Option<sled::IVec>, SnapshotError>,
+) -> Result<Option<Vec<u8>>, SnapshotError> {
+    framed?
+        .map(|framed| frame::decode(tree, key, &framed).map(<[u8]>::to_vec))
+        .transpose()
+}
+
 /// Consecutive changes of one tree.
 #[derive(Default)]
 struct BatchPiece {
@@ -273,15 +298,20 @@ impl BatchPiece {
 
 impl SnapshotStore for SledStore {
     fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
-        let framed = self.with(|database| database.tree(tree)?.get(key))?;
-        framed
-            .map(|framed| frame::decode(tree, key, &framed).map(<[u8]>::to_vec))
-            .transpose()
+        let framed = self.with(|database| database.tree(tree)?.get(key));
+        unframed(tree, key, framed)
+    }
+
+    fn try_get(&self, tree: Tree, key: &[u8]) -> Option<Result<Option<Vec<u8>>, SnapshotError>> {
+        let database = self.database.try_read()?;
+        let _nobody_writes = self.writing.try_read()?;
+        let framed = self.on(database.as_ref(), |database| database.tree(tree)?.get(key));
+        Some(unframed(tree, key, framed))
     }
 
     fn apply(&self, batch: Vec<SnapshotOp>) -> Result<(), SnapshotError> {
         batch.iter().try_for_each(SnapshotOp::check)?;
-        self.with(|database| database.apply(batch))
+        self.with(|database| database.apply(batch, &self.writing))
     }
 
     fn flush(&self) -> Result<(), SnapshotError> {
@@ -322,6 +352,7 @@ impl SnapshotStore for SledStore {
     }
 
     fn clear(&self, tree: Tree) -> Result<(), SnapshotError> {
+        let _writing = self.writing.write();
         self.with(|database| database.tree(tree)?.clear())
     }
 
@@ -393,5 +424,32 @@ fn remove_dir_if_there(path: &Path) -> io::Result<()> {
     match fs::remove_dir_all(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn who_must_not_wait_is_told_that_somebody_writes() {
+        let dir = tempfile::tempdir().expect("a folder");
+        let (store, _) = SledStore::open(&dir.path().join("store"), SledOptions::default(), 0).expect("it opens");
+        let put = SnapshotOp::Put {
+            tree: Tree::Users,
+            key: b"u1".to_vec(),
+            value: b"one".to_vec(),
+        };
+        store.apply(vec![put]).expect("applied");
+        let read = || store.try_get(Tree::Users, b"u1").map(|found| found.expect("read"));
+        let found = Some(Some(b"one".to_vec()));
+        assert_eq!(read(), found);
+        let batch = store.writing.write();
+        assert_eq!(read(), None);
+        drop(batch);
+        let compaction = store.database.write();
+        assert_eq!(read(), None);
+        drop(compaction);
+        assert_eq!(read(), found);
     }
 }
