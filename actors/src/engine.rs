@@ -54,7 +54,7 @@ mod stats;
 #[cfg(test)]
 mod store_tests;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod users;
 
 pub use socket::SocketHandle;

@@ -3,8 +3,8 @@
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use swipeline_models::event::{Event, Signal};
-use swipeline_models::ids::{EventId, ItemId, UserId};
+use swipeline_models::event::Event;
+use swipeline_models::ids::{EventId, UserId};
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::ItemDto;
 use swipeline_storage::archive::ArchiveKind;
@@ -12,8 +12,8 @@ use swipeline_storage::table::Cell;
 
 use super::TimeRange;
 use super::tables::archive_table;
-use crate::api::{EngineConfig, FeedRequest, ParamsEdit};
-use crate::engine::Engine;
+use crate::api::{EngineConfig, ParamsEdit};
+use crate::engine::{Engine, testing};
 
 /// Every wait ends after so long.
 const WAIT_MAX: Duration = Duration::from_secs(20);
@@ -60,31 +60,14 @@ fn user(name: &str) -> UserId {
 async fn like(engine: &Engine, name: &str, id: &str, at: i64) {
     let event = Event {
         event_id: EventId::new(id).ok(),
-        user: user(name),
-        item: ItemId::new("v1").expect("an id"),
-        signal: Signal::Like,
         at: TimestampMs(at),
-        watch_ms: None,
-        position: None,
-        request_id: None,
-        context: std::collections::BTreeMap::new(),
+        ..testing::like(&user(name), "v1")
     };
     assert_eq!(engine.ingest(vec![event]).await.expect("taken").accepted, 1);
 }
 
 async fn feed(engine: &Engine, name: &str) -> usize {
-    let request = FeedRequest {
-        user: user(name),
-        n: 5,
-        scene: None,
-        region: None,
-        device: None,
-        network: None,
-        exclude: Vec::new(),
-        explain: false,
-        explicit_impressions: false,
-        variant: None,
-    };
+    let request = testing::request(&user(name));
     engine.feed(request).await.expect("a feed").items.len()
 }
 

@@ -9,10 +9,10 @@ use swipeline_models::wire::ItemDto;
 use super::*;
 
 /// Every wait ends after so long.
-pub(super) const WAIT_MAX: Duration = Duration::from_secs(20);
+pub(crate) const WAIT_MAX: Duration = Duration::from_secs(20);
 
 /// Waits until something holds.
-pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
+pub(crate) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
     let began = Instant::now();
     while !holds() {
         assert!(began.elapsed() < WAIT_MAX, "it does not happen that {what}");
@@ -21,7 +21,7 @@ pub(super) async fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 /// Forty videos of one category.
-pub(super) fn items() -> Vec<Item> {
+pub(crate) fn items() -> Vec<Item> {
     let item = |number: usize| ItemDto {
         id: format!("v{number}"),
         categories: Some(vec!["music".to_owned()]),
@@ -33,7 +33,7 @@ pub(super) fn items() -> Vec<Item> {
 }
 
 /// A like, now.
-pub(super) fn like(user: &UserId, item: &str) -> Event {
+pub(crate) fn like(user: &UserId, item: &str) -> Event {
     Event {
         event_id: None,
         user: user.clone(),
@@ -48,7 +48,7 @@ pub(super) fn like(user: &UserId, item: &str) -> Event {
 }
 
 /// Five items for a viewer.
-pub(super) fn request(user: &UserId) -> FeedRequest {
+pub(crate) fn request(user: &UserId) -> FeedRequest {
     FeedRequest {
         user: user.clone(),
         n: 5,

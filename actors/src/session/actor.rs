@@ -126,9 +126,13 @@ impl SessionActor {
         self.activity.changes.fetch_add(1, Ordering::Release);
     }
 
+    fn is_dirty(&self) -> bool {
+        self.activity.is_dirty.load(Ordering::Acquire)
+    }
+
     /// Puts the state on its way into the store, unless what is on its way holds all of it. Returns whether it does.
     fn write_down(&self) -> bool {
-        if !self.activity.is_dirty.load(Ordering::Acquire) {
+        if !self.is_dirty() {
             return true;
         }
         let is_taken = self.shared.session_rows.put(&self.shared, &self.state);
@@ -269,7 +273,7 @@ impl Handler<Passivate> for SessionActor {
         if is_used || idle_ms < self.shared.config.session_idle_ms {
             return;
         }
-        if !self.write_down() {
+        if (self.is_dirty() && self.shared.session_rows.is_full()) || !self.write_down() {
             return;
         }
         self.finish_outcomes();

@@ -5,7 +5,6 @@
 
 use swipeline_models::ids::UserId;
 use swipeline_models::session::{SessionSnapshot, SessionState};
-use swipeline_storage::snapshot::PutError;
 use swipeline_storage::{SnapshotError, SnapshotOp, Tree, WriteBehind};
 use tokio::sync::Notify;
 
@@ -33,21 +32,25 @@ impl Default for SessionRows {
 }
 
 impl SessionRows {
-    /// Takes a session down. Returns whether there was room; what is not taken the session has to keep.
-    pub(super) fn put(&self, shared: &Shared, state: &SessionState) -> bool {
-        // Asked first: a row is made for nothing otherwise.
-        if self.rows.waiting_bytes() >= WAITING_BYTES_MAX {
+    /// Whether so many sessions are on their way that others should stay as they are; counts that.
+    pub(super) fn is_full(&self) -> bool {
+        let is_full = self.rows.is_full();
+        if is_full {
             metrics::counter!("swipeline_session_rows_refused_total").increment(1);
-            return false;
         }
+        is_full
+    }
+
+    /// Takes a session down, also when it is full: a checkpoint asks for no more than it writes. Returns whether the store
+    /// will take it.
+    pub(super) fn put(&self, shared: &Shared, state: &SessionState) -> bool {
         let (key, value) = session_row(shared, state);
         match self.rows.put(key, value) {
             Ok(()) => {
                 self.put.notify_one();
                 true
             }
-            Err(PutError::Full { .. }) => false,
-            Err(error @ PutError::Refused(_)) => {
+            Err(error) => {
                 report_damage("session that could not be written", &error);
                 false
             }

@@ -18,7 +18,7 @@ use std::path::PathBuf;
 
 pub use memory::MemoryStore;
 pub use sled_store::{CACHE_BYTES_DEFAULT, FLUSH_INTERVAL_MS_DEFAULT, SledOptions, SledStore};
-pub use write_behind::{PutError, WriteBehind};
+pub use write_behind::WriteBehind;
 
 /// Longest key, bytes.
 pub const KEY_BYTES_MAX: usize = 4 * 1024;
@@ -255,9 +255,7 @@ pub trait SnapshotStore: Send + Sync {
     ///
     /// # Errors
     /// As [`SnapshotStore::get`].
-    fn try_get(&self, tree: Tree, key: &[u8]) -> Option<Result<Option<Vec<u8>>, SnapshotError>> {
-        Some(self.get(tree, key))
-    }
+    fn try_get(&self, tree: Tree, key: &[u8]) -> Option<Result<Option<Vec<u8>>, SnapshotError>>;
 
     /// Applies the changes in their order. Each is all or nothing; the batch as a whole is not. Nothing of it is sure
     /// to survive a crash before [`SnapshotStore::flush`] has returned.

@@ -1,7 +1,7 @@
 //! Rows on their way into a snapshot store, for owners that must not wait for it.
 //!
-//! Owns: the newest row of every key until the store holds it, the order in which rows of a key reach the store, and the
-//! bound on what waits. Must not decide when to write; a crash loses what waits, so it has to be somewhere else as well
+//! Owns: the newest row of every key until the store holds it, the order in which rows of a key reach the store, and whether
+//! as much waits as may. Must not decide when to write; a crash loses what waits, so it has to be somewhere else as well
 //! (the journal) until [`WriteBehind::write`] has returned.
 
 use std::collections::HashMap;
@@ -15,20 +15,6 @@ use super::{SnapshotError, SnapshotOp, SnapshotStore, Tree};
 const BATCH_ROWS_MAX: usize = 512;
 
 type Rows = HashMap<Vec<u8>, Arc<[u8]>>;
-
-/// Why a row was not taken.
-#[derive(Debug, thiserror::Error)]
-pub enum PutError {
-    /// Too many bytes wait already; the caller keeps the row and comes again.
-    #[error("{waiting} bytes wait for the snapshot store")]
-    Full {
-        /// How many bytes.
-        waiting: usize,
-    },
-    /// The store would never take it.
-    #[error(transparent)]
-    Refused(SnapshotError),
-}
 
 /// Rows of one tree on their way into the store. Putting and reading never wait for the disk.
 #[derive(Debug)]
@@ -65,7 +51,7 @@ fn bytes_of(rows: &Rows) -> usize {
 }
 
 impl WriteBehind {
-    /// Rows of `tree`; at most about `bytes_max` bytes of them wait.
+    /// Rows of `tree`; it is full when `bytes_max` bytes of them wait.
     #[must_use]
     pub fn new(tree: Tree, bytes_max: usize) -> Self {
         Self {
@@ -76,25 +62,27 @@ impl WriteBehind {
         }
     }
 
-    /// Takes a row; it replaces one of the same key.
+    /// Whether as much waits as may: whoever can keep its row puts it later.
+    #[must_use]
+    pub fn is_full(&self) -> bool {
+        self.state.lock().bytes >= self.bytes_max
+    }
+
+    /// Takes a row; it replaces one of the same key. Also when it [is full](Self::is_full): a caller that cannot wait puts
+    /// no more than it [writes](Self::write) itself.
     ///
     /// # Errors
-    /// `Full` when too much waits, `Refused` when the row is above the store's limits; nothing was taken then.
-    pub fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), PutError> {
+    /// `TooLarge` when the row is above the store's limits; nothing was taken then.
+    pub fn put(&self, key: Vec<u8>, value: Vec<u8>) -> Result<(), SnapshotError> {
         let op = SnapshotOp::Put {
             tree: self.tree,
             key,
             value,
         };
-        op.check().map_err(PutError::Refused)?;
-        let SnapshotOp::Put { key, value, .. } = op else {
-            return Ok(());
-        };
-        let mut state = self.state.lock();
-        if state.bytes + key.len() + value.len() > self.bytes_max {
-            return Err(PutError::Full { waiting: state.bytes });
+        op.check()?;
+        if let SnapshotOp::Put { key, value, .. } = op {
+            self.state.lock().put(key, value.into());
         }
-        state.put(key, value.into());
         Ok(())
     }
 
@@ -103,12 +91,6 @@ impl WriteBehind {
     pub fn get(&self, key: &[u8]) -> Option<Arc<[u8]>> {
         let state = self.state.lock();
         state.waiting.get(key).or_else(|| state.taken.get(key)).cloned()
-    }
-
-    /// How many bytes wait.
-    #[must_use]
-    pub fn waiting_bytes(&self) -> usize {
-        self.state.lock().bytes
     }
 
     /// Brings everything that was put before the call into the store, and returns how many rows that were. Blocks; one
@@ -191,6 +173,10 @@ mod tests {
             self.inner.get(tree, key)
         }
 
+        fn try_get(&self, tree: Tree, key: &[u8]) -> Option<Result<Option<Vec<u8>>, SnapshotError>> {
+            self.inner.try_get(tree, key)
+        }
+
         fn apply(&self, mut batch: Vec<SnapshotOp>) -> Result<(), SnapshotError> {
             let _open = self.gate.lock();
             if !self.fails.load(Ordering::SeqCst) {
@@ -235,6 +221,10 @@ mod tests {
         rows.put(key.into(), value.into()).expect("room");
     }
 
+    fn bytes(rows: &WriteBehind) -> usize {
+        rows.state.lock().bytes
+    }
+
     fn waits(rows: &WriteBehind, key: &str) -> Option<String> {
         rows.get(key.as_bytes())
             .map(|value| String::from_utf8_lossy(&value).into_owned())
@@ -245,9 +235,9 @@ mod tests {
         let (rows, store) = (WriteBehind::new(TREE, 1_000), MemoryStore::default());
         put(&rows, "ada", "one");
         put(&rows, "ada", "two");
-        assert_eq!((waits(&rows, "ada").as_deref(), rows.waiting_bytes()), (Some("two"), 6));
+        assert_eq!((waits(&rows, "ada").as_deref(), bytes(&rows)), (Some("two"), 6));
         assert_eq!(rows.write(&store).expect("written"), 1);
-        assert_eq!((waits(&rows, "ada"), rows.waiting_bytes()), (None, 0));
+        assert_eq!((waits(&rows, "ada"), bytes(&rows)), (None, 0));
         assert_eq!(store.get(TREE, b"ada").expect("read"), Some(b"two".to_vec()));
         assert_eq!(rows.write(&store).expect("nothing to do"), 0);
     }
@@ -294,7 +284,7 @@ mod tests {
             writer.join().expect("no panic").expect("written");
             eraser.join().expect("no panic");
         });
-        assert_eq!((waits(&rows, "ada"), rows.waiting_bytes()), (None, 0));
+        assert_eq!((waits(&rows, "ada"), bytes(&rows)), (None, 0));
         assert_eq!(rows.write(&store).expect("nothing to do"), 0);
         assert_eq!(
             store.get(TREE, b"ada").expect("read"),
@@ -304,21 +294,20 @@ mod tests {
     }
 
     #[test]
-    fn what_is_too_much_is_refused_and_nothing_of_it_is_kept() {
-        let rows = WriteBehind::new(TREE, 10);
+    fn it_is_full_until_it_is_written_and_takes_nothing_that_the_store_would_not() {
+        let (rows, store) = (WriteBehind::new(TREE, 16), MemoryStore::default());
         put(&rows, "ada", "12345");
-        let refused = rows.put("bob".into(), "12345".into());
-        assert!(matches!(refused, Err(PutError::Full { waiting: 8 })), "{refused:?}");
-        assert_eq!((waits(&rows, "bob"), rows.waiting_bytes()), (None, 8));
-        let rows = WriteBehind::new(TREE, usize::MAX);
+        assert!(!rows.is_full());
+        put(&rows, "bob", "12345");
+        assert!(rows.is_full());
+        rows.write(&store).expect("written");
+        assert!(!rows.is_full());
         let refused = rows.put(vec![0; 100_000], Vec::new());
         assert!(
-            matches!(
-                refused,
-                Err(PutError::Refused(SnapshotError::TooLarge { what: "key", .. }))
-            ),
+            matches!(refused, Err(SnapshotError::TooLarge { what: "key", .. })),
             "{refused:?}"
         );
+        assert_eq!(bytes(&rows), 0);
     }
 
     #[derive(Debug, Clone)]
@@ -353,14 +342,14 @@ mod tests {
                     }
                     Step::Write => {
                         rows.write(&store).expect("written");
-                        prop_assert_eq!(rows.waiting_bytes(), 0);
+                        prop_assert_eq!(bytes(&rows), 0);
                     }
                     Step::FailToWrite => {
-                        let waited = rows.waiting_bytes();
+                        let waited = bytes(&rows);
                         store.fails.store(true, Ordering::SeqCst);
                         prop_assert_eq!(rows.write(&store).is_err(), waited > 0);
                         store.fails.store(false, Ordering::SeqCst);
-                        prop_assert_eq!(rows.waiting_bytes(), waited);
+                        prop_assert_eq!(bytes(&rows), waited);
                     }
                     Step::Erase(key) => {
                         rows.erase(&[key]);
