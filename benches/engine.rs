@@ -288,6 +288,7 @@ impl Seat {
         let sent = Instant::now();
         let seen = ClientMessage::Seen {
             seq: self.feed.seq,
+            epoch: None,
             upto: Some(upto),
         };
         self.handle.send(None, seen, std::time::Instant::now())?;

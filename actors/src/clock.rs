@@ -12,6 +12,12 @@ pub(crate) fn now() -> TimestampMs {
     TimestampMs(i64::try_from(elapsed.as_millis()).unwrap_or(i64::MAX))
 }
 
+/// Milliseconds on a clock that never goes back: what deadlines and idle times are measured by.
+#[must_use]
+pub(crate) fn monotonic_ms() -> i64 {
+    i64::try_from(monotonic_ns() / 1_000_000).unwrap_or(i64::MAX)
+}
+
 /// Nanoseconds on a clock that never goes back.
 #[must_use]
 pub(crate) fn monotonic_ns() -> u64 {

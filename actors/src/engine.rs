@@ -38,6 +38,8 @@ use crate::session::{
 use crate::shared::{READERS_MAX, Shared, SharedRef, journal_error};
 
 mod channels;
+#[cfg(test)]
+mod crash_sim;
 mod export;
 mod learner;
 mod lists;
@@ -59,7 +61,7 @@ mod users;
 
 pub use socket::SocketHandle;
 
-use open::open;
+use open::{open, open_storage};
 
 /// How often idle sessions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
@@ -80,6 +82,14 @@ impl Engine {
     /// # Errors
     /// `DataDir` when the data dir cannot be used, `ModelRefused` when the configured model cannot.
     pub async fn start(config: EngineConfig) -> Result<Engine, EngineError> {
+        Self::start_with(config, open_storage).await
+    }
+
+    /// The same on a storage that `open_storage` opens.
+    async fn start_with(
+        config: EngineConfig,
+        open_storage: impl FnOnce(&EngineConfig) -> Result<Storage, EngineError> + Send + 'static,
+    ) -> Result<Engine, EngineError> {
         let arbiters: Vec<Arbiter> = (0..config.arbiters.max(1)).map(|_| Arbiter::new()).collect();
         let handles = arbiters.iter().map(Arbiter::handle).collect();
         // On a thread of its own: those that it starts take their priority from it, and the journal's must have the whole.
@@ -87,7 +97,7 @@ impl Engine {
         let thread = std::thread::Builder::new().name("open".to_owned());
         let failed = |error: &dyn std::fmt::Display| EngineError::DataDir(format!("the start failed: {error}"));
         thread
-            .spawn(move || done.send(open(config, handles)))
+            .spawn(move || done.send(open_storage(&config).and_then(|storage| open(config, storage, handles))))
             .map_err(|error| failed(&error))?;
         let shared = opened.await.map_err(|error| failed(&error))??;
         let engine = Engine {

@@ -4,6 +4,7 @@
 //! Must not know frames, status codes or the storage backend.
 
 mod api;
+mod apply_gate;
 mod archive;
 mod caches;
 mod clock;

@@ -9,11 +9,13 @@ use serde::de::IgnoredAny;
 use serde::{Deserialize, Serialize};
 use swipeline_models::event::{ContextValue, Event, Signal};
 use swipeline_models::ids::{EventId, ItemId, Row, UserId};
+use swipeline_models::recall::ChannelSet;
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::{ItemDto, UserDto};
 use swipeline_storage::{Journal, JournalError, NewRecord, Record, Seq, partition_of};
 
 use crate::effects::EffectMark;
+use crate::service::{ModelRecord, ParamsRecord};
 
 /// The version of all encodings below.
 const VERSION: u8 = 1;
@@ -25,6 +27,42 @@ const KIND_SHOWN: u8 = 2;
 const KIND_USER: u8 = 3;
 const KIND_ITEMS: u8 = 4;
 const KIND_ITEM_DELETED: u8 = 5;
+const KIND_PARAMS: u8 = 6;
+const KIND_MODEL: u8 = 7;
+const KIND_SERVED: u8 = 8;
+
+/// Under which numbers a record was applied; fields in this order.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct AppliedUnder {
+    /// The version of the params; 0 in records of earlier programs, which did not write it.
+    pub(crate) params_version: u64,
+    /// The viewer's variants then, as feeds say them.
+    pub(crate) variant: Option<String>,
+}
+
+/// One item of a feed that was sent; fields in this order.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServedPlace {
+    pub(crate) row: Row,
+    pub(crate) channels: ChannelSet,
+    pub(crate) position: u8,
+}
+
+/// A feed that was sent down the sockets of a session; fields in this order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ServedFeedRecord {
+    /// To whom.
+    pub(crate) user: UserId,
+    /// Its number.
+    pub(crate) seq: u64,
+    /// Whether it stands behind the feed before it.
+    pub(crate) is_appended: bool,
+    /// Under which variants it was made, and those whose statistics count the viewer.
+    pub(crate) variant: Option<String>,
+    pub(crate) arms: Vec<u64>,
+    /// What it holds, in its order.
+    pub(crate) items: Vec<ServedPlace>,
+}
 
 /// One event within a record; fields in this order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -60,6 +98,8 @@ struct ShownRecord<'a> {
     items: Cow<'a, [(Row, u64)]>,
     #[serde(default)]
     marks: Cow<'a, [EffectMark]>,
+    #[serde(default)]
+    under: Cow<'a, AppliedUnder>,
 }
 
 /// A record, read back or about to be written.
@@ -73,6 +113,8 @@ pub(crate) enum JournalEntry {
         events: Vec<EventRecord>,
         /// When the server took them.
         accepted_at: TimestampMs,
+        /// Under which numbers they counted.
+        under: AppliedUnder,
     },
     /// Items that one user was shown (`seen`, or served by REST).
     Shown {
@@ -84,7 +126,15 @@ pub(crate) enum JournalEntry {
         items: Vec<(Row, u64)>,
         /// What each counts as; none in records of earlier versions.
         marks: Vec<EffectMark>,
+        /// Under which numbers they counted.
+        under: AppliedUnder,
     },
+    /// A feed that was sent.
+    Served(ServedFeedRecord),
+    /// A new version of the params is in force.
+    Params(Box<ParamsRecord>),
+    /// Another model serves, or is kept by name.
+    Model(ModelRecord),
     /// What the outside said about a user.
     User(Box<UserDto>),
     /// Items that were put, with their rows.
@@ -177,13 +227,21 @@ impl JournalEntry {
                 user,
                 events,
                 accepted_at,
-            } => (KIND_EVENTS, user.as_str(), encode(&(user, events, accepted_at))),
-            JournalEntry::Shown { user, at, items, marks } => {
+                under,
+            } => (KIND_EVENTS, user.as_str(), encode(&(user, events, accepted_at, under))),
+            JournalEntry::Shown {
+                user,
+                at,
+                items,
+                marks,
+                under,
+            } => {
                 let record = ShownRecord {
                     user: Cow::Borrowed(user),
                     at: *at,
                     items: Cow::Borrowed(items),
                     marks: Cow::Borrowed(marks),
+                    under: Cow::Borrowed(under),
                 };
                 (KIND_SHOWN, user.as_str(), encode(&record))
             }
@@ -194,6 +252,9 @@ impl JournalEntry {
                 encode_named(items),
             ),
             JournalEntry::ItemDeleted { id, row } => (KIND_ITEM_DELETED, id.as_str(), encode(&(id, row))),
+            JournalEntry::Served(served) => (KIND_SERVED, served.user.as_str(), encode(served)),
+            JournalEntry::Params(version) => (KIND_PARAMS, "", encode_named(version)),
+            JournalEntry::Model(model) => (KIND_MODEL, "", encode_named(model)),
         };
         take(NewRecord {
             kind,
@@ -222,12 +283,14 @@ impl JournalEntry {
                     user,
                     events,
                     accepted_at,
+                    under,
                 } = decode::<StoredEvents<Vec<EventRecord>>>(kind, payload)?;
                 let accepted_at = accepted_at.unwrap_or_else(|| said_last(&events));
                 JournalEntry::Events {
                     user,
                     events,
                     accepted_at,
+                    under,
                 }
             }
             KIND_SHOWN => {
@@ -237,6 +300,7 @@ impl JournalEntry {
                     at: record.at,
                     items: record.items.into_owned(),
                     marks: record.marks.into_owned(),
+                    under: record.under.into_owned(),
                 }
             }
             KIND_USER => JournalEntry::User(Box::new(decode(kind, payload)?)),
@@ -245,6 +309,9 @@ impl JournalEntry {
                 let (id, row) = decode(kind, payload)?;
                 JournalEntry::ItemDeleted { id, row }
             }
+            KIND_SERVED => JournalEntry::Served(decode(kind, payload)?),
+            KIND_PARAMS => JournalEntry::Params(Box::new(decode(kind, payload)?)),
+            KIND_MODEL => JournalEntry::Model(decode(kind, payload)?),
             kind => {
                 return Err(RecordError::Unknown {
                     kind,
@@ -260,18 +327,24 @@ impl JournalEntry {
         match self {
             JournalEntry::Events { user, .. } | JournalEntry::Shown { user, .. } => Some(user.as_str()),
             JournalEntry::User(user) => Some(&user.id),
-            JournalEntry::Items(_) | JournalEntry::ItemDeleted { .. } => None,
+            JournalEntry::Served(served) => Some(served.user.as_str()),
+            JournalEntry::Items(_)
+            | JournalEntry::ItemDeleted { .. }
+            | JournalEntry::Params(_)
+            | JournalEntry::Model(_) => None,
         }
     }
 }
 
-/// The payload of [`KIND_EVENTS`]; fields in this order. Earlier programs did not write the last one.
+/// The payload of [`KIND_EVENTS`]; fields in this order. Earlier programs did not write the last two.
 #[derive(Deserialize)]
 struct StoredEvents<E> {
     user: UserId,
     events: E,
     #[serde(default)]
     accepted_at: Option<TimestampMs>,
+    #[serde(default)]
+    under: AppliedUnder,
 }
 
 /// The latest time that events say of themselves: the best guess where the server's own time was not written.
@@ -296,9 +369,12 @@ pub(crate) fn accepted_at_of(record: &Record) -> Result<Option<TimestampMs>, Rec
     match JournalEntry::read(record)? {
         JournalEntry::Events { accepted_at, .. } => Ok(Some(accepted_at)),
         JournalEntry::Shown { .. }
+        | JournalEntry::Served(_)
         | JournalEntry::User(_)
         | JournalEntry::Items(_)
-        | JournalEntry::ItemDeleted { .. } => Ok(None),
+        | JournalEntry::ItemDeleted { .. }
+        | JournalEntry::Params(_)
+        | JournalEntry::Model(_) => Ok(None),
     }
 }
 
@@ -366,6 +442,7 @@ mod tests {
                 user: UserId::new("u").expect("id"),
                 events: vec![record],
                 accepted_at: TimestampMs(at + 5),
+                under: AppliedUnder { params_version: 9, variant: Some("e:a".to_owned()) },
             };
             prop_assert_eq!(round_trip(&entry), entry);
         }

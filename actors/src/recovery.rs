@@ -5,7 +5,6 @@
 
 use std::time::Instant;
 
-use swipeline_models::ids::Word;
 use swipeline_storage::{ReadItem, Seq, SnapshotOp, Tree};
 
 use crate::api::EngineError;
@@ -14,16 +13,18 @@ use crate::effects::load_effects;
 use crate::items::{ReplayedItems, publish_stored};
 use crate::records::{JournalEntry, decode_bytes, encode};
 use crate::service::{
-    META_KEYS, ReplayedItemPuts, load_catalogue, load_collaborative, load_graph, refresh_new_items, store_rows,
+    META_KEYS, ReplayedItemPuts, load_catalogue, load_collaborative, load_graph, load_regions, refresh_new_items,
+    settle, store_rows,
 };
-use crate::session::{ReplayedSessions, ReplayedShown};
+use crate::session::{ReplayedEvents, ReplayedParams, ReplayedSessions, ReplayedShown};
 use crate::shared::{SharedRef, report_damage};
 
 /// Brings everything up to date. Blocks; runs before the first request is served.
 pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
     let started = Instant::now();
-    restore_regions(shared)?;
-    shared.params.restore(shared);
+    load_regions(shared).map_err(unreadable)?;
+    shared.params.restore(shared).map_err(unreadable)?;
+    shared.models.restore(shared).map_err(unreadable)?;
     load_catalogue(shared).map_err(unreadable)?;
     load_collaborative(shared).map_err(unreadable)?;
     load_effects(shared, clock::now()).map_err(unreadable)?;
@@ -32,7 +33,12 @@ pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
     // The order in which items came back is not the order in which they were put.
     shared.world.catalogue.enrich_all();
     load_graph(shared);
-    publish_stored(shared).map_err(unreadable)?;
+    // Numbers that statistics include and the journal has lost are not given out again.
+    let highest = publish_stored(shared).map_err(unreadable)?;
+    let journal = &shared.storage.journal;
+    journal
+        .raise_next_seq(Seq(highest).next())
+        .map_err(|error| EngineError::DataDir(error.to_string()))?;
     shared.items.refresh_trending(&shared.world);
     refresh_new_items(shared);
     tracing::info!(
@@ -48,28 +54,6 @@ pub(crate) fn recover(shared: &SharedRef) -> Result<(), EngineError> {
 
 fn unreadable(error: swipeline_storage::SnapshotError) -> EngineError {
     EngineError::DataDir(format!("the snapshots cannot be read: {error}"))
-}
-
-/// Gives the regions the numbers that stored item statistics know them by.
-fn restore_regions(shared: &SharedRef) -> Result<(), EngineError> {
-    let Some(bytes) = shared
-        .storage
-        .snapshots
-        .get(Tree::Meta, META_KEYS.regions)
-        .map_err(unreadable)?
-    else {
-        return Ok(());
-    };
-    match decode_bytes::<Vec<String>>(&bytes) {
-        Ok(names) => {
-            for (number, name) in names.iter().enumerate() {
-                let given = shared.world.catalogue.words().regions.intern(name);
-                debug_assert_eq!(given, Word::try_from(number).ok());
-            }
-        }
-        Err(error) => report_damage("regions", &error),
-    }
-    Ok(())
 }
 
 /// Replays the journal behind the checkpoint. Returns how many records and sessions it was about.
@@ -111,7 +95,7 @@ fn replay(shared: &SharedRef) -> Result<(u64, usize), EngineError> {
     replayed.sessions.correct_units(shared, clock::now());
     let touched = replayed.sessions.len();
     let mut rows = replayed.sessions.rows(shared);
-    rows.extend(replayed.items.into_rows());
+    rows.extend(replayed.items.into_rows(last.0));
     write(shared, rows, last)?;
     Ok((records, touched))
 }
@@ -122,26 +106,48 @@ struct Replayed {
     sessions: ReplayedSessions,
     items: ReplayedItems,
     puts: ReplayedItemPuts,
+    params: ReplayedParams,
 }
 
 impl Replayed {
     fn take(&mut self, shared: &SharedRef, entry: JournalEntry, sequence: u64) {
         match entry {
-            JournalEntry::Events { user, events, .. } => {
+            JournalEntry::Events {
+                user, events, under, ..
+            } => {
                 // What speaks of items has to find those of the records before it.
                 self.puts.put(shared);
-                self.sessions.events(shared, &mut self.items, &user, &events, sequence);
+                let params = self.params.of(shared, &under);
+                let replayed = ReplayedEvents {
+                    user: &user,
+                    events: &events,
+                    params: &params,
+                };
+                self.sessions.events(shared, &mut self.items, &replayed, sequence);
             }
-            JournalEntry::Shown { user, at, items, marks } => {
+            JournalEntry::Shown {
+                user,
+                at,
+                items,
+                marks,
+                under,
+            } => {
                 self.puts.put(shared);
                 let shown = ReplayedShown {
                     user: &user,
                     at,
                     items: &items,
                     marks: &marks,
+                    params: &self.params.of(shared, &under),
                 };
                 self.sessions.shown(shared, &mut self.items, &shown, sequence);
             }
+            JournalEntry::Served(served) => {
+                self.puts.put(shared);
+                self.sessions.served(shared, served, sequence);
+            }
+            JournalEntry::Params(record) => shared.params.replay(shared, *record),
+            JournalEntry::Model(record) => shared.models.replay(record),
             JournalEntry::User(user) => self.sessions.described(shared, *user, sequence),
             JournalEntry::Items(upserted) => self.puts.items(shared, upserted),
             JournalEntry::ItemDeleted { id, row } => self.puts.deletion(shared, id, row),
@@ -150,12 +156,13 @@ impl Replayed {
 }
 
 /// Writes the sessions and items' statistics that were replayed. The checkpoint's number stays as it is: the catalogue,
-/// co-engagements and like sessions are written with the next checkpoint only.
+/// co-engagements, similar sessions and users are written with the next checkpoint only.
 fn write(shared: &SharedRef, rows: Vec<SnapshotOp>, last: Seq) -> Result<(), EngineError> {
     if rows.is_empty() {
         return Ok(());
     }
     let store = &shared.storage.snapshots;
+    settle(shared).map_err(unreadable)?;
     store_rows(&**store, rows).map_err(unreadable)?;
     let replayed = SnapshotOp::Put {
         tree: Tree::Meta,

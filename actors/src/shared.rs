@@ -10,13 +10,14 @@ use swipeline_storage::{JournalError, Storage};
 use tokio::sync::Semaphore;
 
 use crate::api::{EngineConfig, EngineError};
+use crate::apply_gate::ApplyGate;
 use crate::archive::ArchiveService;
 use crate::caches::Caches;
 use crate::effects::Effects;
 use crate::items::ItemRouter;
 use crate::overload::Overload;
 use crate::served::ServedLog;
-use crate::service::{LearnerService, ParamsService};
+use crate::service::{CheckpointRows, LearnerService, ModelService, ParamsService};
 use crate::session::{Registry, SessionRows};
 
 /// How many read the store at a time beside the sessions' threads: while it writes they all wait, a thread each.
@@ -34,6 +35,7 @@ pub(crate) struct Shared {
     pub(crate) items: ItemRouter,
     pub(crate) effects: Effects,
     pub(crate) params: ParamsService,
+    pub(crate) models: ModelService,
     pub(crate) learner: LearnerService,
     pub(crate) overload: Overload,
     pub(crate) caches: Caches,
@@ -43,8 +45,10 @@ pub(crate) struct Shared {
     pub(crate) archive: ArchiveService,
     /// One per core; sessions and item actors are spread over them by hash.
     pub(crate) arbiters: Vec<ArbiterHandle>,
-    /// Held while a checkpoint or a backup runs.
-    pub(crate) checkpoint: tokio::sync::Mutex<()>,
+    /// Held while a checkpoint or a backup runs; what the last one could not write.
+    pub(crate) checkpoint: tokio::sync::Mutex<CheckpointRows>,
+    /// Between the journal and all other state.
+    pub(crate) gate: ApplyGate,
     /// Rows of the catalogue that the snapshots do not hold yet, and ids whose snapshots must go.
     pub(crate) catalogue_dirty: Mutex<crate::service::CatalogueDirty>,
     pub(crate) draining: AtomicBool,

@@ -9,7 +9,7 @@ use crate::event::Event;
 use crate::ids::Row;
 use crate::params::Params;
 use crate::popularity::ScoredRow;
-use crate::session::{Applied, RecentAction, SessionState};
+use crate::session::{Applied, RecentAction, SessionState, signal_weight};
 use crate::time::TimestampMs;
 use crate::world::World;
 
@@ -32,28 +32,51 @@ pub fn learn_event(
     let mut applied = state.apply(event, row, entry, snapshot.vector(row), params);
     state.observe(event, row, entry, params, world.catalogue.words(), &mut applied);
     if applied.weight > 0.0 {
-        let actions = before.iter().rev().filter(|action| action.row != row);
-        let recent: Vec<RecentItem> = actions.map(RecentItem::from).collect();
-        if is_new && !recent.is_empty() && world.profiles.is_due() {
-            observe_profiles(world, state, &recent, row, event.at, params);
-        }
-        let collaborative = &params.collaborative;
-        world
-            .co_visits
-            .record(row, &recent, event.at, applied.weight, collaborative);
-        let running = state.knn_session;
-        state.knn_session = Some(
-            world
-                .session_knn
-                .extend(running, row, event.at, applied.weight, collaborative),
-        );
-        world.linear.count_events(1);
-        let own = state.knn_user;
-        state.knn_user = world
-            .similar_users
-            .record(own, row, event.signal, event.at, &params.similar_users);
+        teach_world(world, params, state, event, row, (applied.weight, is_new), &before);
     }
     Some(applied)
+}
+
+/// Lets an event that the viewer's state holds already count in what is learned from viewers together: a session may have
+/// been written down after the rest of the world. What preceded the event is read from what the viewer did lately.
+pub fn learn_event_again(world: &World, params: &Params, state: &mut SessionState, event: &Event, row: Row) {
+    let snapshot = world.catalogue.load();
+    let Some(entry) = snapshot.entry(row) else { return };
+    let weight = signal_weight(event, entry, params);
+    if weight <= 0.0 {
+        return;
+    }
+    let mut before: Vec<RecentAction> = Vec::new();
+    state.recent_positive_before(event, row, params.collaborative.pair_window as usize, &mut before);
+    teach_world(world, params, state, event, row, (weight, false), &before);
+}
+
+/// Co-engagements, similar sessions and similar users learn a positive event; `before` are the viewer's positive actions
+/// before it, the newest first. What is new to the viewer also tells how well each profile of requests does.
+fn teach_world(
+    world: &World,
+    params: &Params,
+    state: &mut SessionState,
+    event: &Event,
+    row: Row,
+    (weight, is_new): (f32, bool),
+    before: &[RecentAction],
+) {
+    let actions = before.iter().rev().filter(|action| action.row != row);
+    let recent: Vec<RecentItem> = actions.map(RecentItem::from).collect();
+    if is_new && !recent.is_empty() && world.profiles.is_due() {
+        observe_profiles(world, state, &recent, row, event.at, params);
+    }
+    let collaborative = &params.collaborative;
+    world.co_visits.record(row, &recent, event.at, weight, collaborative);
+    let running = state.knn_session;
+    let session = world.session_knn.extend(running, row, event.at, weight, collaborative);
+    state.knn_session = Some(session);
+    world.linear.count_events(1);
+    let own = state.knn_user;
+    state.knn_user = world
+        .similar_users
+        .record(own, row, event.signal, event.at, &params.similar_users);
 }
 
 thread_local! {

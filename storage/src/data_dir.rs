@@ -6,6 +6,7 @@
 //! EPOCH        how often it was opened (see crate::ownership)
 //! journal/     segments of the event journal
 //! snapshots/   the sled database
+//! blobs/       models, named by their content
 //! index/       dumps of the vector index
 //! archive/     cold files of the archive (see crate::archive)
 //! warm/        what is younger in it
@@ -210,6 +211,11 @@ impl DataDir {
     /// The snapshot store.
     pub fn snapshots(&self) -> PathBuf {
         self.path.join("snapshots")
+    }
+
+    /// Large values that records and snapshots name.
+    pub fn blobs(&self) -> PathBuf {
+        self.path.join("blobs")
     }
 
     /// Dumps of the vector index.

@@ -21,6 +21,7 @@
 
 pub mod archive;
 pub mod backup;
+mod blobs;
 pub mod data_dir;
 mod files;
 pub mod journal;
@@ -33,11 +34,12 @@ mod storage;
 pub mod table;
 
 pub use archive::{Archive, ArchiveError, ArchiveKind};
+pub use blobs::{BlobError, BlobName, Blobs};
 pub use data_dir::{DataDir, DataDirError, DataDirOptions};
 pub use journal::{
     CommitState, Durability, Journal, JournalError, JournalOptions, NewRecord, ReadItem, Record, Seq, wait_committed,
 };
-pub use ownership::{Lease, Owner, Ownership};
+pub use ownership::{EmbeddedOwnership, Lease, Owner, Ownership};
 pub use partition::{PARTITION_COUNT, Partition, partition_of};
 pub use priority::give_way;
 pub use ring_log::{RingLog, erase_records, read_ring_log};

@@ -90,7 +90,12 @@ impl EmbeddedOwnership {
 
     /// Without a directory: the first and only run.
     pub fn in_memory() -> Self {
-        Self { epoch: 1 }
+        Self::at_epoch(1)
+    }
+
+    /// Without a directory, for whoever counts the runs.
+    pub fn at_epoch(epoch: u64) -> Self {
+        Self { epoch }
     }
 }
 

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use crate::archive::{Archive, ArchiveError};
+use crate::blobs::Blobs;
 use crate::data_dir::{DataDir, DataDirError, DataDirOptions};
 use crate::journal::{EmbeddedJournal, Journal, JournalError, JournalOpenReport, JournalOptions, MemoryJournal};
 use crate::ownership::{EmbeddedOwnership, Ownership, OwnershipError};
@@ -67,6 +68,8 @@ pub struct Storage {
     pub journal: Arc<dyn Journal>,
     /// The snapshot store.
     pub snapshots: Arc<dyn SnapshotStore>,
+    /// Large values that records and snapshots name.
+    pub blobs: Arc<Blobs>,
     /// What has happened, beyond the journal; `None` in memory.
     pub archive: Option<Arc<Archive>>,
     /// Who owns which partition, and the epoch of this run.
@@ -100,6 +103,7 @@ impl Storage {
         Ok(Self {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             snapshots: Arc::new(snapshots),
+            blobs: Arc::new(Blobs::Folder(dir.blobs())),
             archive: Some(Arc::new(archive)),
             ownership: Arc::new(ownership),
             dir: Some(Arc::new(dir)),
@@ -110,11 +114,27 @@ impl Storage {
 
     /// Everything in memory, gone at the end: for tests and throw-away servers.
     pub fn in_memory() -> Self {
+        Self::of_parts(
+            Arc::new(MemoryJournal::default()),
+            Arc::new(MemoryStore::default()),
+            Arc::new(Blobs::in_memory()),
+            Arc::new(EmbeddedOwnership::in_memory()),
+        )
+    }
+
+    /// Put together from parts that somebody else has opened; without a directory and an archive.
+    pub fn of_parts(
+        journal: Arc<dyn Journal>,
+        snapshots: Arc<dyn SnapshotStore>,
+        blobs: Arc<Blobs>,
+        ownership: Arc<dyn Ownership>,
+    ) -> Self {
         Self {
-            journal: Arc::new(MemoryJournal::default()),
-            snapshots: Arc::new(MemoryStore::default()),
+            journal,
+            snapshots,
+            blobs,
             archive: None,
-            ownership: Arc::new(EmbeddedOwnership::in_memory()),
+            ownership,
             dir: None,
             report: OpenReport {
                 created: true,

@@ -12,6 +12,7 @@ mod cold_start;
 mod command_line;
 mod config;
 mod control;
+mod crash;
 mod degradation;
 mod demo;
 mod durability;

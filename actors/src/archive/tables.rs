@@ -239,6 +239,7 @@ mod tests {
             user: user.clone(),
             events: vec![EventRecord::of(&event("a", 5), 0), EventRecord::of(&event("b", 6), 1)],
             accepted_at: TimestampMs(7_000),
+            under: Default::default(),
         };
         let record = journalled(&entry);
         let archived = entry_of(&record);
@@ -276,6 +277,7 @@ mod tests {
             at: TimestampMs(1),
             items: vec![(0, 1)],
             marks: Vec::new(),
+            under: Default::default(),
         };
         event_rows(&journalled(&shown), &mut |row, _| panic!("{row:?}"));
     }

@@ -21,7 +21,7 @@ use swipeline_models::recall::ChannelSet;
 use swipeline_models::time::TimestampMs;
 
 pub(crate) use mark::{Counted, EffectMark, VISIT_GAP_MS};
-pub(crate) use stored::{load_effects, take_effects};
+pub(crate) use stored::{EffectsCut, PendingEffects, load_effects, take_effects};
 
 /// How many pairs of a label and its statistics are told apart; viewers of further ones count as in no experiment.
 const TAGS_MAX: usize = 4_096;
@@ -39,8 +39,6 @@ struct Inner {
     sums: Sums,
     /// While a checkpoint takes the sums up to a journal number, what comes behind it is counted here.
     behind: Option<(u64, Box<Sums>)>,
-    /// The highest journal number that was counted.
-    sequence: u64,
     categories: Coded,
     regions: Coded,
     variants: Arc<Names>,
@@ -97,7 +95,6 @@ impl Default for Effects {
             inner: Mutex::new(Inner {
                 sums: Sums::default(),
                 behind: None,
-                sequence: 0,
                 categories: Coded::new(),
                 regions: Coded::new(),
                 variants: Arc::new(Names::new(VARIANT_DEFAULT)),
@@ -112,7 +109,6 @@ impl Effects {
     pub(crate) fn record(&self, effect: &Effect<'_>, units: &[UnitChange], categories: &Words, regions: &Words) {
         let mut inner = self.inner.lock();
         let inner = &mut *inner;
-        inner.sequence = inner.sequence.max(effect.sequence);
         let key = CellKey {
             channels: effect.channels,
             category: inner.categories.code(effect.category, categories),
@@ -177,7 +173,12 @@ impl Effects {
     /// A small number for a viewer's variants, to be kept with every item that is served.
     pub(crate) fn tag(&self, viewer: &ViewerVariant) -> Tag {
         let Some(label) = &viewer.label else { return 0 };
-        let key = (label.clone(), viewer.arms.clone());
+        self.tag_of(label.clone(), viewer.arms.clone())
+    }
+
+    /// The same for a label and the variants whose statistics count the viewer.
+    pub(crate) fn tag_of(&self, label: Arc<str>, arms: Arc<[u64]>) -> Tag {
+        let key = (label, arms);
         let mut tags = self.tags.lock();
         if let Some(tag) = tags.numbers.get(&key) {
             return *tag;
@@ -199,15 +200,12 @@ impl Effects {
         self.tags.lock().tags.get(place).cloned()
     }
 
-    /// From now on, what lies behind a journal number is counted apart: the number returned, which is `included` or the
-    /// highest that was counted.
-    fn begin_cut(&self, included: u64) -> u64 {
+    /// From now on, what lies behind a journal number is counted apart.
+    fn begin_cut(&self, cut: u64) {
         let mut inner = self.inner.lock();
         // A checkpoint that was broken off has left its cut.
         inner.end_cut();
-        let cut = inner.sequence.max(included);
         inner.behind = Some((cut, Box::default()));
-        cut
     }
 
     /// Takes out what has changed before the cut since the last time. Let go of it before the cut ends: a slot that somebody
@@ -348,9 +346,9 @@ mod tests {
         let effects = Effects::default();
         record(&effects, 3, 0);
         record(&effects, 7, 1);
-        let cut = effects.begin_cut(4);
-        assert_eq!(cut, 7);
-        // 9 lies behind; 6 was on its way when the cut began.
+        let cut = 7;
+        effects.begin_cut(cut);
+        // Lies behind.
         record(&effects, 9, 1);
         record(&effects, 6, 0);
         assert_eq!((total(&effects).impressions, effects.arms().of(5).users), (4, 4));
@@ -377,7 +375,7 @@ mod tests {
         // A cut that nobody ended is ended by the next one.
         effects.begin_cut(10);
         record(&effects, 12, 1);
-        assert_eq!(effects.begin_cut(10), 12);
+        effects.begin_cut(12);
         assert_eq!((effects.take_changed(12).slots.len(), total(&effects).likes), (4, 3));
     }
 
@@ -385,6 +383,7 @@ mod tests {
     fn tags_are_the_same_for_the_same_variants() {
         let effects = Effects::default();
         let viewer = |label: Option<&str>, arms: &[u64]| ViewerVariant {
+            version: 1,
             params: Arc::default(),
             label: label.map(Arc::from),
             arms: Arc::from(arms),

@@ -1,8 +1,7 @@
 //! Effects in the snapshots: one row per time slot and one per variant, written with every checkpoint.
 //!
-//! A row says up to which journal number it holds everything. To know that, a checkpoint cuts: it takes the highest
-//! number that was counted, lets what comes behind be counted apart, and waits until no session is in the middle of
-//! counting an earlier one.
+//! A row says up to which journal number it holds everything: what a checkpoint's cut leaves behind is counted apart until
+//! the rows are made.
 
 use std::ops::ControlFlow;
 use std::sync::Arc;
@@ -10,13 +9,11 @@ use std::sync::Arc;
 use swipeline_models::effect::{Level, Levels, StoredSlot, Vocabulary};
 use swipeline_models::experiment::StoredArm;
 use swipeline_models::time::TimestampMs;
-use swipeline_storage::{Seq, SnapshotError, SnapshotOp, Tree};
-use tokio::sync::oneshot;
+use swipeline_storage::{SnapshotError, SnapshotOp, Tree};
 
-use super::{Changed, Taken};
-use crate::api::EngineError;
+use super::{Changed, Effects, Taken};
 use crate::records::{decode_bytes, encode, encode_named};
-use crate::shared::{Shared, SharedRef, journal_error, report_damage};
+use crate::shared::{Shared, SharedRef, report_damage};
 
 /// The first byte of the key of a variant's row; those of slots have their level's number there.
 const ARM_KEY: u8 = b'a';
@@ -30,44 +27,32 @@ pub(crate) struct PendingEffects {
     is_written: bool,
 }
 
-/// Takes out what has changed since the last checkpoint; everything up to `included` is in it.
-///
-/// # Errors
-/// When the journal has failed: nothing is certain then, and nothing is taken out.
-pub(crate) async fn take_effects(shared: &SharedRef, included: Seq) -> Result<PendingEffects, EngineError> {
-    let cut = shared.effects.begin_cut(included.0);
-    wait_for_arbiters(shared).await;
-    let taken = shared.effects.take_changed(cut);
-    let pending = PendingEffects {
+/// Takes out what has changed since the last checkpoint; everything up to the cut is in it, and nothing beyond it.
+pub(crate) fn take_effects(shared: &SharedRef, cut: &EffectsCut<'_>) -> PendingEffects {
+    let taken = shared.effects.take_changed(cut.0);
+    PendingEffects {
         shared: shared.clone(),
         changed: taken.changed(),
-        rows: rows_of(&taken, cut),
+        rows: rows_of(&taken, cut.0),
         is_written: false,
-    };
-    drop(taken);
-    shared.effects.end_cut();
-    // A count whose event the journal then lost would be there for ever.
-    let committed = shared.storage.journal.wait_committed(Seq(cut)).await;
-    committed.map_err(|error| journal_error(&error))?;
-    Ok(pending)
+    }
+    // The cut ends only when the slots are encoded: one that somebody looks at is copied whole when it is counted in.
 }
 
-/// Waits until every arbiter was between two messages once: an event is journaled and counted within one.
-async fn wait_for_arbiters(shared: &Shared) {
-    let passed: Vec<oneshot::Receiver<()>> = shared
-        .arbiters
-        .iter()
-        .map(|arbiter| {
-            let (pass, passed) = oneshot::channel();
-            // An arbiter that has stopped counts nothing any more.
-            arbiter.spawn(async move {
-                let _ = pass.send(());
-            });
-            passed
-        })
-        .collect();
-    for passed in passed {
-        let _ = passed.await;
+/// What lies behind a journal number is counted apart while this lives.
+pub(crate) struct EffectsCut<'a>(u64, &'a Effects);
+
+impl<'a> EffectsCut<'a> {
+    /// Begins at the highest number that was handed out; nobody may be between journal and effects.
+    pub(crate) fn begin(effects: &'a Effects, cut: u64) -> Self {
+        effects.begin_cut(cut);
+        Self(cut, effects)
+    }
+}
+
+impl Drop for EffectsCut<'_> {
+    fn drop(&mut self) {
+        self.1.end_cut();
     }
 }
 

@@ -1,16 +1,10 @@
 //! The ranking model: loaded at start, exchanged while everything serves.
 
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
 
 use super::*;
 use swipeline_models::params::is_model_name;
 use swipeline_models::rank::ModelInfo;
-use swipeline_storage::SnapshotOp;
-
-const KEY: &[u8] = b"ranker";
-/// What the keys of kept models start with.
-const KEPT_PREFIX: &[u8] = b"kept/";
 
 impl Engine {
     /// The model in force.
@@ -26,11 +20,7 @@ impl Engine {
     /// `ModelRefused` with the reason; the old model keeps serving.
     pub async fn swap_model(&self, bytes: Vec<u8>) -> Result<ModelDescription, EngineError> {
         let shared = self.shared.clone();
-        let swapped = tokio::task::spawn_blocking(move || {
-            let info = shared.world.ranker.try_swap(&bytes, clock::now());
-            info.map_err(|error| EngineError::ModelRefused(error.to_string()))?;
-            keep(&shared, Some(bytes))
-        });
+        let swapped = tokio::task::spawn_blocking(move || shared.models.swap(&shared, &bytes));
         swapped
             .await
             .map_err(|error| EngineError::Unavailable(error.to_string()))??;
@@ -43,15 +33,9 @@ impl Engine {
     /// # Errors
     /// `Conflict` when there is none.
     pub async fn roll_back_model(&self) -> Result<ModelDescription, EngineError> {
-        self.shared
-            .world
-            .ranker
-            .rollback()
-            .map_err(|error| EngineError::Conflict(error.to_string()))?;
         let shared = self.shared.clone();
-        // The bytes of the earlier model are not kept: the next start begins with the configured one.
-        let kept = tokio::task::spawn_blocking(move || keep(&shared, None)).await;
-        kept.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+        let rolled_back = tokio::task::spawn_blocking(move || shared.models.roll_back(&shared)).await;
+        rolled_back.map_err(|error| EngineError::Unavailable(error.to_string()))??;
         self.announce_model();
         Ok(self.model())
     }
@@ -77,9 +61,7 @@ impl Engine {
         }
         let (shared, name) = (self.shared.clone(), name.to_owned());
         let kept = tokio::task::spawn_blocking(move || {
-            let info = shared.world.ranker.keep(&name, &bytes, clock::now());
-            let info = info.map_err(|error| EngineError::ModelRefused(error.to_string()))?;
-            put(&shared, kept_key(&name), Some(bytes))?;
+            let info = shared.models.keep(&shared, &name, &bytes)?;
             tracing::info!(
                 name,
                 version = info.version,
@@ -103,10 +85,11 @@ impl Engine {
         }
         let (shared, name) = (self.shared.clone(), name.to_owned());
         let dropped = tokio::task::spawn_blocking(move || {
-            if !shared.world.ranker.drop_kept(&name) {
-                return Err(EngineError::NotFound(format!("model {name:?}")));
+            if shared.models.drop_kept(&shared, &name)? {
+                Ok(())
+            } else {
+                Err(EngineError::NotFound(format!("model {name:?}")))
             }
-            put(&shared, kept_key(&name), None)
         });
         dropped
             .await
@@ -144,25 +127,6 @@ fn description(info: ModelInfo, can_roll_back: bool) -> ModelDescription {
     }
 }
 
-fn keep(shared: &Shared, bytes: Option<Vec<u8>>) -> Result<(), EngineError> {
-    put(shared, KEY.to_vec(), bytes)
-}
-
-fn kept_key(name: &str) -> Vec<u8> {
-    [KEPT_PREFIX, name.as_bytes()].concat()
-}
-
-fn put(shared: &Shared, key: Vec<u8>, bytes: Option<Vec<u8>>) -> Result<(), EngineError> {
-    let tree = Tree::Models;
-    let row = match bytes {
-        Some(value) => SnapshotOp::Put { tree, key, value },
-        None => SnapshotOp::Delete { tree, key },
-    };
-    let store = &shared.storage.snapshots;
-    let written = store.apply(vec![row]).and_then(|()| store.flush());
-    written.map_err(|error| EngineError::Unavailable(format!("the model serves but could not be stored: {error}")))
-}
-
 /// Lets the model that was swapped in last serve, or the configured one, or the bundled one.
 pub(super) fn install_configured(shared: &SharedRef) -> Result<(), EngineError> {
     if let Some(path) = &shared.config.model {
@@ -171,32 +135,6 @@ pub(super) fn install_configured(shared: &SharedRef) -> Result<(), EngineError> 
         let swapped = shared.world.ranker.try_swap(&bytes, clock::now());
         swapped.map_err(|error| EngineError::ModelRefused(format!("{}: {error}", path.display())))?;
     }
-    match shared.storage.snapshots.get(Tree::Models, KEY) {
-        Ok(Some(bytes)) => {
-            if let Err(error) = shared.world.ranker.try_swap(&bytes, clock::now()) {
-                crate::shared::report_damage("model that was swapped in", &error);
-            }
-        }
-        Ok(None) => {}
-        Err(error) => crate::shared::report_damage("model that was swapped in", &error),
-    }
-    install_kept(shared);
+    shared.models.install(shared);
     Ok(())
-}
-
-fn install_kept(shared: &SharedRef) {
-    let loaded = shared.storage.snapshots.for_each(Tree::Models, &mut |key, bytes| {
-        let name = key
-            .strip_prefix(KEPT_PREFIX)
-            .and_then(|name| std::str::from_utf8(name).ok());
-        if let Some(name) = name
-            && let Err(error) = shared.world.ranker.keep(name, bytes, clock::now())
-        {
-            crate::shared::report_damage("kept model", &format!("{name}: {error}"));
-        }
-        ControlFlow::Continue(())
-    });
-    if let Err(error) = loaded {
-        crate::shared::report_damage("kept models", &error);
-    }
 }

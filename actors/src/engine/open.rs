@@ -3,12 +3,12 @@
 
 use super::*;
 
-/// Opens the storage, recovers what is in it and puts the services together.
+/// Opens the data dir, or makes a storage in memory.
 ///
 /// # Errors
-/// `DataDir` when the storage, the served log, the archive or the learner cannot be opened; those of the configured model.
-pub(super) fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) -> Result<SharedRef, EngineError> {
-    let storage = match &config.data_dir {
+/// `DataDir` when it cannot be opened.
+pub(super) fn open_storage(config: &EngineConfig) -> Result<Storage, EngineError> {
+    Ok(match &config.data_dir {
         Some(path) => {
             let mut options = StorageOptions {
                 now_ms: clock::now().0,
@@ -22,7 +22,18 @@ pub(super) fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) ->
             Storage::open(path, &options).map_err(|error| EngineError::DataDir(error.to_string()))?
         }
         None => Storage::in_memory(),
-    };
+    })
+}
+
+/// Recovers what is in the storage and puts the services together.
+///
+/// # Errors
+/// `DataDir` when the served log, the archive or the learner cannot be opened; those of the configured model.
+pub(super) fn open(
+    config: EngineConfig,
+    storage: Storage,
+    arbiters: Vec<actix::ArbiterHandle>,
+) -> Result<SharedRef, EngineError> {
     if storage.report.is_damaged() {
         tracing::error!(report = ?storage.report, "the data dir is damaged; what is left of it is used");
     }
@@ -48,11 +59,13 @@ pub(super) fn open(config: EngineConfig, arbiters: Vec<actix::ArbiterHandle>) ->
         items: ItemRouter::default(),
         effects: Effects::default(),
         params: ParamsService::default(),
+        models: Default::default(),
         learner: LearnerService::default(),
         served,
         archive,
         arbiters,
-        checkpoint: tokio::sync::Mutex::new(()),
+        checkpoint: tokio::sync::Mutex::default(),
+        gate: Default::default(),
         catalogue_dirty: parking_lot::Mutex::default(),
         draining: AtomicBool::new(false),
     });

@@ -5,7 +5,8 @@ use swipeline_models::ids::Row;
 use swipeline_models::popularity::{ItemSignal, ItemStats};
 
 use super::Recorded;
-use super::router::{stats_now, stored_stats};
+use super::included::Included;
+use super::stored::{StoredItem, item_now, stored_item};
 use crate::clock;
 use crate::shared::SharedRef;
 
@@ -16,6 +17,7 @@ pub(crate) const MAILBOX_SIGNALS_MAX: usize = 256;
 pub(crate) struct ItemActor {
     row: Row,
     stats: ItemStats,
+    included: Included,
     /// Whether the store has to be waited for first.
     awaits_store: bool,
     is_dirty: bool,
@@ -35,16 +37,22 @@ pub(crate) struct ItemTick;
 /// Write down the statistics if they have changed since the last time.
 #[derive(Message)]
 #[rtype(result = "Option<Vec<u8>>")]
-pub(crate) struct ItemSnapshot;
+pub(crate) struct ItemSnapshot {
+    /// No signal of a record up to this number is on its way any more.
+    pub(crate) cut: u64,
+}
 
 impl ItemActor {
     /// The actor of an item; when the store is busy, what it holds of it is read once the actor runs.
     pub(super) fn new(row: Row, shared: SharedRef) -> Self {
-        let stats = stats_now(&shared, row);
+        let stored = item_now(&shared, row);
+        let awaits_store = stored.is_none();
+        let StoredItem { stats, included } = stored.unwrap_or_default();
         Self {
             row,
-            awaits_store: stats.is_none(),
-            stats: stats.unwrap_or_default(),
+            awaits_store,
+            stats,
+            included,
             is_dirty: false,
             shared,
         }
@@ -77,10 +85,10 @@ impl Actor for ItemActor {
         if !self.awaits_store {
             return;
         }
-        let read = self.shared.read_beside(move |shared| stored_stats(shared, row));
+        let read = self.shared.read_beside(move |shared| stored_item(shared, row));
         // Signals wait for it in the mailbox; the thread does not.
-        context.wait(read.into_actor(self).map(|stats, actor, context| match stats {
-            Some(stats) => actor.stats = stats,
+        context.wait(read.into_actor(self).map(|stored, actor, context| match stored {
+            Some(stored) => (actor.stats, actor.included) = (stored.stats, stored.included),
             None => context.stop(),
         }));
     }
@@ -91,6 +99,7 @@ impl Handler<RecordSignal> for ItemActor {
 
     fn handle(&mut self, RecordSignal(recorded): RecordSignal, _context: &mut Self::Context) {
         record(&mut self.stats, &recorded, &self.shared);
+        self.included.add(recorded.sequence);
         self.is_dirty = true;
         let stands_out = recorded.signal.is_positive() && self.stands_out();
         self.publish();
@@ -116,16 +125,17 @@ impl Handler<ItemTick> for ItemActor {
 impl Handler<ItemSnapshot> for ItemActor {
     type Result = Option<Vec<u8>>;
 
-    fn handle(&mut self, _snapshot: ItemSnapshot, _context: &mut Self::Context) -> Self::Result {
+    fn handle(&mut self, ItemSnapshot { cut }: ItemSnapshot, _context: &mut Self::Context) -> Self::Result {
+        self.included.raise(cut);
         if !std::mem::take(&mut self.is_dirty) {
             return None;
         }
-        Some(crate::records::encode(&self.stats))
+        Some(StoredItem::encode(&self.stats, &self.included))
     }
 }
 
-/// Takes a signal into statistics; a record that they include already changes nothing.
-pub(crate) fn record(stats: &mut ItemStats, recorded: &Recorded, shared: &SharedRef) {
+/// Takes a signal into statistics.
+pub(super) fn record(stats: &mut ItemStats, recorded: &Recorded, shared: &SharedRef) {
     let params = shared.world.params.load();
     let Recorded {
         signal,

@@ -4,7 +4,6 @@
 //! item, from which the trending lists are made.
 
 use std::collections::VecDeque;
-use std::ops::ControlFlow;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use actix::{Actor, Addr, dev::SendError};
@@ -13,15 +12,15 @@ use parking_lot::{Mutex, RwLock};
 use rustc_hash::{FxBuildHasher, FxHashSet};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::{Row, Word};
-use swipeline_models::popularity::{ItemReading, ItemStats, TrendingBuilder};
+use swipeline_models::popularity::{ItemReading, TrendingBuilder};
 use swipeline_models::time::TimestampMs;
 use swipeline_models::world::World;
-use swipeline_storage::{SnapshotError, SnapshotOp, Tree};
+use swipeline_storage::{SnapshotOp, Tree};
 use tokio::sync::Notify;
 
-use super::actor::{ItemActor, ItemSnapshot, ItemTick, RecordSignal, record};
+use super::actor::{ItemActor, ItemSnapshot, ItemTick, RecordSignal};
 use crate::clock;
-use crate::shared::{Shared, SharedRef};
+use crate::shared::SharedRef;
 
 /// How many signals wait while actors are busy; what comes beyond is counted and lost for popularity (not for anything
 /// that was promised).
@@ -62,8 +61,10 @@ pub(crate) struct ItemRouter {
     actors: DashMap<Row, Addr<ItemActor>, FxBuildHasher>,
     readings: DashMap<Row, ItemReading, FxBuildHasher>,
     /// Items whose statistics the store may hold.
-    stored: RwLock<FxHashSet<Row>>,
+    pub(super) stored: RwLock<FxHashSet<Row>>,
     waiting: Mutex<VecDeque<Recorded>>,
+    /// Held by whoever delivers what waited: what it has in its hands waits nowhere else.
+    delivering: tokio::sync::Mutex<()>,
     /// Counts ticks.
     ticks: AtomicU32,
     bursts: Bursts,
@@ -77,6 +78,7 @@ impl Default for ItemRouter {
             readings: DashMap::with_hasher_and_shard_amount(shards, SHARDS),
             stored: RwLock::default(),
             waiting: Mutex::default(),
+            delivering: tokio::sync::Mutex::default(),
             ticks: AtomicU32::new(0),
             bursts: Bursts::default(),
         }
@@ -177,8 +179,10 @@ impl ItemRouter {
         }
     }
 
-    /// The changed statistics of all items as snapshot rows.
-    pub(crate) async fn snapshots(&self) -> Vec<SnapshotOp> {
+    /// The changed statistics of all items as snapshot rows. They include every record up to `cut`: none of those may be
+    /// on its way to this router any more.
+    pub(crate) async fn snapshots(&self, shared: &SharedRef, cut: u64) -> Vec<SnapshotOp> {
+        self.deliver_all_waiting(shared).await;
         let actors: Vec<(Row, Addr<ItemActor>)> = self
             .actors
             .iter()
@@ -187,7 +191,7 @@ impl ItemRouter {
         let mut rows = Vec::new();
         for batch in actors.chunks(SNAPSHOTS_AT_A_TIME) {
             let asked = batch.iter().map(|(row, actor)| {
-                let answer = actor.send(ItemSnapshot);
+                let answer = actor.send(ItemSnapshot { cut });
                 async move { (*row, answer.await) }
             });
             for (row, answer) in futures_util::future::join_all(asked).await {
@@ -204,7 +208,26 @@ impl ItemRouter {
         rows
     }
 
+    /// Delivers what waited, also to actors that have to be waited for.
+    async fn deliver_all_waiting(&self, shared: &SharedRef) {
+        let _one_at_a_time = self.delivering.lock().await;
+        let batch = std::mem::take(&mut *self.waiting.lock());
+        for recorded in batch {
+            // An actor that has just stopped has nothing unwritten; a new one takes the signal.
+            for _ in 0..2 {
+                let actor = self.actor(shared, recorded.row);
+                if actor.send(RecordSignal(recorded)).await.is_ok() {
+                    break;
+                }
+                self.actors.remove(&recorded.row);
+            }
+        }
+    }
+
     fn deliver_waiting(&self, shared: &SharedRef) {
+        let Ok(_one_at_a_time) = self.delivering.try_lock() else {
+            return;
+        };
         let batch = std::mem::take(&mut *self.waiting.lock());
         for recorded in batch {
             self.record(shared, recorded);
@@ -214,11 +237,7 @@ impl ItemRouter {
     fn try_record(&self, shared: &SharedRef, recorded: Recorded) -> bool {
         let row = recorded.row;
         for _ in 0..2 {
-            let actor = self
-                .actors
-                .get(&row)
-                .map(|actor| actor.clone())
-                .unwrap_or_else(|| self.start(shared, row));
+            let actor = self.actor(shared, row);
             match actor.try_send(RecordSignal(recorded)) {
                 Ok(()) => return true,
                 Err(SendError::Full(_)) => return false,
@@ -231,6 +250,11 @@ impl ItemRouter {
         false
     }
 
+    fn actor(&self, shared: &SharedRef, row: Row) -> Addr<ItemActor> {
+        let running = self.actors.get(&row).map(|actor| actor.clone());
+        running.unwrap_or_else(|| self.start(shared, row))
+    }
+
     fn start(&self, shared: &SharedRef, row: Row) -> Addr<ItemActor> {
         let entry = self.actors.entry(row);
         entry
@@ -240,87 +264,4 @@ impl ItemRouter {
             })
             .clone()
     }
-}
-
-/// The statistics of an item as they were stored, unless the store would have to be waited for.
-pub(super) fn stats_now(shared: &Shared, row: Row) -> Option<ItemStats> {
-    if !shared.items.stored.read().contains(&row) {
-        return Some(ItemStats::default());
-    }
-    let stored = shared.storage.snapshots.try_get(Tree::ItemStats, &row.to_be_bytes())?;
-    Some(read_stats(stored))
-}
-
-/// The statistics of an item as they were stored; empty ones when there are none or they are damaged. Blocks.
-pub(super) fn stored_stats(shared: &Shared, row: Row) -> ItemStats {
-    read_stats(shared.storage.snapshots.get(Tree::ItemStats, &row.to_be_bytes()))
-}
-
-fn read_stats(stored: Result<Option<Vec<u8>>, SnapshotError>) -> ItemStats {
-    match stored {
-        Ok(Some(bytes)) => crate::records::decode_bytes(&bytes).unwrap_or_else(|error| {
-            crate::shared::report_damage("item statistics", &error);
-            ItemStats::default()
-        }),
-        Ok(None) => ItemStats::default(),
-        Err(error) => {
-            crate::shared::report_damage("item statistics", &error);
-            ItemStats::default()
-        }
-    }
-}
-
-/// Statistics that are being brought up to date from the journal at a start.
-#[derive(Default)]
-pub(crate) struct ReplayedItems {
-    stats: rustc_hash::FxHashMap<Row, ItemStats>,
-}
-
-impl ReplayedItems {
-    /// Takes a signal of a journal record, unless the stored statistics include it.
-    pub(crate) fn record(&mut self, shared: &SharedRef, recorded: &Recorded) {
-        let stats = self
-            .stats
-            .entry(recorded.row)
-            .or_insert_with(|| stored_stats(shared, recorded.row));
-        if recorded.sequence > stats.last_sequence {
-            record(stats, recorded, shared);
-        }
-    }
-
-    /// The changed statistics as snapshot rows.
-    pub(crate) fn into_rows(self) -> Vec<SnapshotOp> {
-        let row = |(row, stats): (Row, ItemStats)| SnapshotOp::Put {
-            tree: Tree::ItemStats,
-            key: row.to_be_bytes().to_vec(),
-            value: crate::records::encode(&stats),
-        };
-        self.stats.into_iter().map(row).collect()
-    }
-}
-
-/// Publishes the reading of every stored item, so that rankers know popularity from the first request on.
-pub(crate) fn publish_stored(shared: &SharedRef) -> Result<(), swipeline_storage::SnapshotError> {
-    let params = shared.world.params.load();
-    let now = clock::now();
-    let report = shared.storage.snapshots.for_each(Tree::ItemStats, &mut |key, value| {
-        let row = <[u8; 4]>::try_from(key).map(Row::from_be_bytes);
-        shared.items.stored.write().extend(row.ok());
-        match (row, crate::records::decode_bytes::<ItemStats>(value)) {
-            (Ok(row), Ok(mut stats)) if shared.world.catalogue.load().entry(row).is_some() => {
-                stats.expire(now);
-                shared
-                    .items
-                    .publish(&shared.world, row, stats.reading(now, &params.popularity));
-            }
-            (Ok(_), Ok(_)) => {}
-            (Err(_), _) => crate::shared::report_damage("item statistics", &"a key that is no row"),
-            (_, Err(error)) => crate::shared::report_damage("item statistics", &error),
-        }
-        ControlFlow::Continue(())
-    })?;
-    if report.damaged_total > 0 {
-        crate::shared::report_damage("item statistics", &format!("{} damaged rows", report.damaged_total));
-    }
-    Ok(())
 }

@@ -115,7 +115,14 @@ impl ServedHistory {
                         });
                     }
                 }
-                Ok(JournalEntry::User(_) | JournalEntry::Items(_) | JournalEntry::ItemDeleted { .. })
+                Ok(
+                    JournalEntry::Served(_)
+                    | JournalEntry::User(_)
+                    | JournalEntry::Items(_)
+                    | JournalEntry::ItemDeleted { .. }
+                    | JournalEntry::Params(_)
+                    | JournalEntry::Model(_),
+                )
                 | Err(RecordError::Unknown { .. } | RecordError::Malformed { .. }) => {}
             }
         }

@@ -33,6 +33,7 @@ pub(crate) fn apply_changes(
     changes: Vec<Change>,
 ) -> Result<(Vec<Result<Changed, FieldError>>, Seq), EngineError> {
     let mut last = Seq::ZERO;
+    let _entered = shared.gate.enter();
     let results = shared
         .world
         .catalogue

@@ -1,25 +1,33 @@
 //! The `params` document in force, its history, and the way back.
+//!
+//! A change is a record of the journal before it is in force; the snapshots hold a row per version.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::ops::ControlFlow;
 use std::sync::Arc;
 
 use arc_swap::{ArcSwap, Guard};
 use parking_lot::{Mutex, MutexGuard};
+use rustc_hash::FxHashSet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use swipeline_models::experiment::Plan;
 use swipeline_models::params::{Params, merge_patch, parse};
 use swipeline_models::wire::FieldError;
-use swipeline_storage::{SnapshotOp, Tree};
+use swipeline_storage::{JournalError, SnapshotError, SnapshotOp, Tree};
 
 use super::params_diff::changes_between;
 use crate::api::{EngineError, ParamsChange, ParamsDocument, ParamsEdit};
 use crate::clock;
-use crate::shared::Shared;
+use crate::records::JournalEntry;
+use crate::shared::{Shared, journal_error};
 
 /// How many versions can be gone back to.
 pub(crate) const PARAMS_HISTORY_MAX: usize = 100;
-const KEY: &[u8] = b"history";
+/// The key under which earlier programs kept all versions in one row.
+const HISTORY_KEY: &[u8] = b"history";
+/// Before the number of a version in the key of its row.
+const VERSION_KEY: u8 = b'v';
 
 /// Versions of the document, the newest last.
 pub(crate) struct ParamsService {
@@ -27,11 +35,13 @@ pub(crate) struct ParamsService {
     history: Mutex<VecDeque<Arc<ParamsDocument>>>,
     /// Who is in which variant by the document in force.
     plan: ArcSwap<Plan>,
+    /// Keys in the store; the last checkpoint that was written through knows.
+    stored: Mutex<FxHashSet<Vec<u8>>>,
 }
 
-/// A version as it is stored.
-#[derive(Serialize, Deserialize)]
-struct Stored {
+/// A version as it is journaled and stored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(crate) struct ParamsRecord {
     version: u64,
     changed_at: i64,
     changed_by: String,
@@ -57,9 +67,10 @@ impl Default for ParamsService {
             params: Arc::new(Params::default()),
         });
         Self {
-            plan: ArcSwap::from_pointee(Plan::new(first.params.clone())),
+            plan: ArcSwap::from_pointee(Plan::of_version(first.params.clone(), first.version)),
             current: ArcSwap::from(first.clone()),
             history: Mutex::new(VecDeque::from([first])),
+            stored: Mutex::default(),
         }
     }
 }
@@ -82,32 +93,100 @@ impl ParamsService {
 
     /// Takes up the versions that were stored. A version that this program cannot read any more is reported and left
     /// out; the newest readable one comes into force.
-    pub(crate) fn restore(&self, shared: &Shared) {
-        let stored = match shared.storage.snapshots.get(Tree::Params, KEY) {
-            Ok(Some(bytes)) => crate::records::decode_bytes::<Vec<Stored>>(&bytes).map_err(|error| error.to_string()),
-            Ok(None) => return,
-            Err(error) => Err(error.to_string()),
-        };
-        let stored = match stored {
-            Ok(stored) => stored,
-            Err(error) => return crate::shared::report_damage("params", &error),
-        };
-        let mut history = self.history.lock();
-        for version in stored {
-            match read(version) {
-                Ok(document) => history.push_back(Arc::new(document)),
+    ///
+    /// # Errors
+    /// Those of the store.
+    pub(crate) fn restore(&self, shared: &Shared) -> Result<(), SnapshotError> {
+        let mut records: BTreeMap<u64, ParamsRecord> = BTreeMap::new();
+        let mut stored = self.stored.lock();
+        shared.storage.snapshots.for_each(Tree::Params, &mut |key, value| {
+            let read = if key == HISTORY_KEY {
+                crate::records::decode_bytes::<Vec<ParamsRecord>>(value)
+            } else {
+                crate::records::decode_bytes::<ParamsRecord>(value).map(|record| vec![record])
+            };
+            match read {
+                Ok(read) => records.extend(read.into_iter().map(|record| (record.version, record))),
                 Err(error) => crate::shared::report_damage("params", &error),
             }
+            stored.insert(key.to_vec());
+            ControlFlow::Continue(())
+        })?;
+        drop(stored);
+        for record in records.into_values() {
+            self.take_up(shared, record);
         }
-        if let Some(newest) = history.back() {
-            shared.world.set_params(newest.params.clone());
-            self.plan.store(Arc::new(Plan::new(newest.params.clone())));
-            self.current.store(newest.clone());
+        Ok(())
+    }
+
+    /// Puts a version of the journal into force, unless it is known.
+    pub(crate) fn replay(&self, shared: &Shared, record: ParamsRecord) {
+        if record.version > self.current().version {
+            self.take_up(shared, record);
         }
-        // The built-in version 1 stands first unless the stored history has its own.
-        if history.iter().filter(|document| document.version == 1).count() > 1 {
+    }
+
+    fn take_up(&self, shared: &Shared, record: ParamsRecord) {
+        match read(record) {
+            Ok(document) => {
+                let mut history = self.history.lock();
+                // The built-in version 1 stands first unless there is a stored one.
+                history.retain(|known| known.version != document.version);
+                self.put_into_force(shared, &mut history, Arc::new(document));
+            }
+            Err(error) => crate::shared::report_damage("params", &error),
+        }
+    }
+
+    fn put_into_force(
+        &self,
+        shared: &Shared,
+        history: &mut VecDeque<Arc<ParamsDocument>>,
+        document: Arc<ParamsDocument>,
+    ) {
+        history.push_back(document.clone());
+        while history.len() > PARAMS_HISTORY_MAX {
             history.pop_front();
         }
+        let plan = Plan::of_version(document.params.clone(), document.version);
+        self.plan.store(Arc::new(plan));
+        shared.world.set_params(document.params.clone());
+        self.current.store(document);
+    }
+
+    /// The plan of a version that can be gone back to.
+    pub(crate) fn plan_of(&self, version: u64) -> Option<Plan> {
+        let history = self.history.lock();
+        let document = history.iter().find(|document| document.version == version)?;
+        Some(Plan::of_version(document.params.clone(), version))
+    }
+
+    /// What the store lacks, as rows, and the keys that it holds when they are written.
+    pub(crate) fn unstored(&self) -> (Vec<SnapshotOp>, FxHashSet<Vec<u8>>) {
+        let history = self.history.lock();
+        let stored = self.stored.lock();
+        // Nobody has changed the built-in one.
+        let documents = history.iter().filter(|document| document.changed_at > 0);
+        let keyed: Vec<(Vec<u8>, &Arc<ParamsDocument>)> = documents
+            .map(|document| (version_key(document.version), document))
+            .collect();
+        let keys: FxHashSet<Vec<u8>> = keyed.iter().map(|(key, _)| key.clone()).collect();
+        let tree = Tree::Params;
+        let gone = stored
+            .difference(&keys)
+            .map(|key| SnapshotOp::Delete { tree, key: key.clone() });
+        let new = keyed.iter().filter(|(key, _)| !stored.contains(key));
+        let put = new.map(|(key, document)| SnapshotOp::Put {
+            tree,
+            key: key.clone(),
+            value: crate::records::encode_named(&record_of(document)),
+        });
+        (gone.chain(put).collect(), keys)
+    }
+
+    /// The rows of [`unstored`](Self::unstored) are in the store.
+    pub(crate) fn are_stored(&self, keys: FxHashSet<Vec<u8>>) {
+        *self.stored.lock() = keys;
     }
 
     /// Puts a new version into force, durably.
@@ -181,32 +260,19 @@ impl ParamsService {
             rolled_back_to,
             changes,
             changes_left_out,
-            params: params.clone(),
+            params,
         });
-        history.push_back(document.clone());
-        while history.len() > PARAMS_HISTORY_MAX {
-            history.pop_front();
+        {
+            let _entered = shared.gate.enter();
+            let entry = JournalEntry::Params(Box::new(record_of(&document)));
+            entry.append(&*shared.storage.journal).map_err(|error| match error {
+                JournalError::TooLarge(bytes) => too_large(bytes),
+                error => journal_error(&error),
+            })?;
+            self.put_into_force(shared, history, document.clone());
         }
-        let stored: Vec<Stored> = history.iter().map(|document| store(document)).collect();
-        let row = SnapshotOp::Put {
-            tree: Tree::Params,
-            key: KEY.to_vec(),
-            value: crate::records::encode(&stored),
-        };
-        let written = shared
-            .storage
-            .snapshots
-            .apply(vec![row])
-            .and_then(|()| shared.storage.snapshots.flush());
-        if let Err(error) = written {
-            history.pop_back();
-            return Err(EngineError::Unavailable(format!(
-                "the params could not be stored: {error}"
-            )));
-        }
-        self.plan.store(Arc::new(Plan::new(params.clone())));
-        shared.world.set_params(params);
-        self.current.store(document.clone());
+        let flushed = shared.storage.journal.flush();
+        flushed.map_err(|error| journal_error(&error))?;
         let keys: Vec<&str> = document.changes.iter().map(|change| change.key.as_str()).collect();
         tracing::info!(version, changed_by = edit.by, ?keys, "params changed");
         Ok(document)
@@ -254,8 +320,23 @@ pub(crate) fn models_of(params: &Params) -> Vec<(String, String)> {
     named
 }
 
-fn store(document: &ParamsDocument) -> Stored {
-    Stored {
+fn version_key(version: u64) -> Vec<u8> {
+    let mut key = vec![VERSION_KEY];
+    key.extend(version.to_be_bytes());
+    key
+}
+
+fn too_large(bytes: usize) -> EngineError {
+    let limit = "a version of the params takes at most 16 MiB";
+    EngineError::InvalidMany(vec![FieldError::new(
+        "params",
+        "too_large",
+        format!("{bytes} bytes: {limit}"),
+    )])
+}
+
+fn record_of(document: &ParamsDocument) -> ParamsRecord {
+    ParamsRecord {
         version: document.version,
         changed_at: document.changed_at,
         changed_by: document.changed_by.clone(),
@@ -266,7 +347,7 @@ fn store(document: &ParamsDocument) -> Stored {
     }
 }
 
-fn read(stored: Stored) -> Result<ParamsDocument, String> {
+fn read(stored: ParamsRecord) -> Result<ParamsDocument, String> {
     let document: Value = serde_json::from_str(&stored.document).map_err(|error| error.to_string())?;
     let params = parse(document).map_err(|errors| {
         let fields: Vec<&str> = errors.iter().map(|error| error.field.as_str()).collect();

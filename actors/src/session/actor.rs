@@ -15,6 +15,7 @@ use swipeline_models::wire::{UserDto, UserProfileDto};
 use super::messages::*;
 use super::overloaded::KeptProfile;
 use super::registry::Activity;
+use super::sent::number_anew;
 use super::sockets::Sockets;
 use super::store::stored_session;
 use super::variant::VariantCache;
@@ -77,7 +78,8 @@ impl SessionActor {
     pub(super) fn restore(shared: SharedRef, user: &UserId, activity: Arc<Activity>) -> Self {
         let stored = shared.session_rows.now(&shared, user);
         let awaits_store = stored.is_none();
-        let state = stored.unwrap_or_else(|| SessionState::new(user.clone()));
+        let mut state = stored.unwrap_or_else(|| SessionState::new(user.clone()));
+        number_anew(&shared, &mut state);
         metrics::counter!("swipeline_sessions_started_total").increment(1);
         Self {
             shared,
@@ -102,9 +104,8 @@ impl SessionActor {
 
     /// Notes that the viewer was heard of.
     pub(super) fn touch(&mut self) {
-        let now = clock::now();
-        self.state.active_at = now;
-        self.activity.at.store(now.0, Ordering::Relaxed);
+        self.state.active_at = clock::now();
+        self.activity.at_ms.store(clock::monotonic_ms(), Ordering::Relaxed);
     }
 
     /// Appends to the journal and returns the number. While other messages wait for this thread, their records gather for
@@ -119,10 +120,15 @@ impl SessionActor {
         Ok(appended.map_err(|error| journal_error(&error))?.0)
     }
 
-    /// Notes that the state holds more than the snapshots.
-    pub(super) fn mark_dirty(&mut self, sequence: u64) {
+    /// Notes that the state holds more than the snapshots, though nothing new of the viewer.
+    pub(super) fn mark_unsaved(&mut self, sequence: u64) {
         self.state.journal_sequence = self.state.journal_sequence.max(sequence);
         self.activity.is_dirty.store(true, Ordering::Release);
+    }
+
+    /// Notes that more is known of the viewer than the snapshots hold.
+    pub(super) fn mark_dirty(&mut self, sequence: u64) {
+        self.mark_unsaved(sequence);
         self.activity.changes.fetch_add(1, Ordering::Release);
     }
 
@@ -155,7 +161,10 @@ impl Actor for SessionActor {
         let read = self.shared.read_beside(move |shared| stored_session(shared, &user));
         // Messages wait for it in the mailbox; other sessions of the thread do not.
         context.wait(read.into_actor(self).map(|state, actor, context| match state {
-            Some(state) => actor.state = state,
+            Some(mut state) => {
+                number_anew(&actor.shared, &mut state);
+                actor.state = state;
+            }
             // Whoever asks finds it gone and asks once more.
             None => context.stop(),
         }));
@@ -206,6 +215,8 @@ impl Handler<Describe> for SessionActor {
     fn handle(&mut self, Describe { user }: Describe, _context: &mut Self::Context) -> Self::Result {
         self.touch();
         let entry = JournalEntry::User(Box::new(UserDto::from(&user)));
+        let shared = self.shared.clone();
+        let _entered = shared.gate.enter();
         let sequence = self.append(&entry)?;
         self.state.describe(user, self.shared.world.catalogue.words());
         self.pool.clear();
@@ -254,7 +265,7 @@ impl Handler<Rest> for SessionActor {
     /// A pool of that age is filled anew before it is used, and it is most of what an idle session holds.
     fn handle(&mut self, Rest { pool_age_ms }: Rest, _context: &mut Self::Context) {
         self.state.rest(clock::now(), &self.params());
-        if clock::now().since(self.state.active_at) > pool_age_ms {
+        if self.activity.idle_ms() > pool_age_ms {
             self.pool = Pool::default();
             self.finish_outcomes();
             self.queue = PrivateQueue::default();
@@ -268,7 +279,7 @@ impl Handler<Passivate> for SessionActor {
     type Result = ();
 
     fn handle(&mut self, _passivate: Passivate, context: &mut Self::Context) {
-        let idle_ms = clock::now().since(self.state.active_at);
+        let idle_ms = self.activity.idle_ms();
         let is_used = !self.sockets.is_empty() || self.activity.in_flight.load(Ordering::Relaxed) > 0;
         if is_used || idle_ms < self.shared.config.session_idle_ms {
             return;

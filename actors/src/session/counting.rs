@@ -4,7 +4,7 @@ use rustc_hash::FxHashSet;
 use swipeline_models::effect::{POSITION_UNKNOWN, position_bucket};
 use swipeline_models::event::{Event, Signal};
 use swipeline_models::ids::Row;
-use swipeline_models::session::{ServedItem, SessionState};
+use swipeline_models::session::{ServedItem, SessionState, VARIANT_UNKNOWN};
 use swipeline_models::time::TimestampMs;
 
 use super::actor::SessionActor;
@@ -55,9 +55,11 @@ impl SessionActor {
         mark.count_effect(&self.shared, counted, &units);
     }
 
-    /// By what the item was served; by the viewer's present variants when it was not served lately.
+    /// By what the item was served; by the viewer's present variants when it was not served lately, or nobody knows any
+    /// more under which.
     fn mark_of(&self, served: Option<&ServedItem>) -> EffectMark {
-        let tag = served.map_or_else(|| self.variant().tag, |item| item.variant);
+        let tag = served.map(|item| item.variant).filter(|tag| *tag != VARIANT_UNKNOWN);
+        let tag = tag.unwrap_or_else(|| self.variant().tag);
         let (variant, arms) = match self.shared.effects.tagged(tag) {
             Some((label, arms)) => (label.as_ref().to_owned(), arms.to_vec()),
             None => Default::default(),

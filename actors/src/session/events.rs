@@ -54,9 +54,9 @@ impl Handler<Deliver> for SessionActor {
             received_at,
         } = deliver;
         let feed = self.params().feed;
-        if let Err(retry_after_ms) = self
-            .rate
-            .take(clock::now(), feed.messages_per_second, feed.messages_burst)
+        if let Err(retry_after_ms) =
+            self.rate
+                .take(clock::monotonic_ns(), feed.messages_per_second, feed.messages_burst)
         {
             let text = "too many messages".to_owned();
             return self
@@ -65,7 +65,7 @@ impl Handler<Deliver> for SessionActor {
         }
         match message {
             ClientMessage::Events(events) => self.take_events(socket, id, events, received_at),
-            ClientMessage::Seen { seq, upto } => self.take_seen(socket, id, seq, upto),
+            ClientMessage::Seen { seq, epoch, upto } => self.take_seen(socket, id, (seq, epoch), upto),
             ClientMessage::Feed(ask) => {
                 if !self.refuses_ask(socket, id.clone()) {
                     self.take_ask(id, &ask);
@@ -142,6 +142,8 @@ impl SessionActor {
             let is_repeated = |id: &EventId| counted.iter().any(|(known, _)| known.event_id.as_ref() == Some(id));
             if self.state.is_duplicate(&event) || event.event_id.as_ref().is_some_and(is_repeated) {
                 ingested.duplicates += 1;
+                // Its first record may still be on its way to the disk; a duplicate is no safer than that.
+                ingested.sequence = self.state.journal_sequence;
                 continue;
             }
             match self.shared.world.catalogue.row(event.item.as_str()) {
@@ -165,17 +167,21 @@ impl SessionActor {
             ..EventRecord::of(event, *row)
         });
         let records = records.collect();
+        let variant = self.variant();
         let entry = JournalEntry::Events {
             user: self.state.user.clone(),
             events: records,
             accepted_at: clock::now(),
+            under: variant.applied_under(),
         };
+        let shared = self.shared.clone();
+        let _entered = shared.gate.enter();
         let sequence = self.append(&entry)?;
         ingested.accepted = counted.len();
         ingested.sequence = sequence;
-        let params = self.params();
+        let params = &variant.viewer.params;
         for ((event, row), mark) in counted.iter().zip(&marks) {
-            if count_event(&self.shared, &params, &mut self.state, event, *row, sequence).is_some() {
+            if count_event(&self.shared, params, &mut self.state, event, *row, sequence).is_some() {
                 let counted = Counted {
                     counts: mark.counts(event.signal, event.watch_ms.unwrap_or(0)),
                     row: *row,
@@ -233,8 +239,20 @@ impl SessionActor {
     }
 
     /// What the client has shown counts as shown, and as an impression.
-    fn take_seen(&mut self, socket: SocketId, id: Option<MessageId>, seq: u64, upto: Option<u32>) {
-        let passed = self.state.served.passed(seq, upto);
+    fn take_seen(
+        &mut self,
+        socket: SocketId,
+        id: Option<MessageId>,
+        (seq, epoch): (u64, Option<u64>),
+        upto: Option<u32>,
+    ) {
+        // Numbers are unique over restarts; an epoch that has not begun names nothing.
+        let is_begun = epoch.is_none_or(|epoch| epoch <= self.shared.storage.ownership.epoch());
+        let passed = self.state.served.passed(seq, upto).filter(|_| is_begun);
+        let Some(passed) = passed else {
+            let text = format!("feed {seq} is not known (any more); report what was shown as impressions");
+            return self.sockets.refuse(socket, id, "unknown_feed", text, None);
+        };
         let shown = match self.show(&passed) {
             Ok(shown) => shown,
             Err(error) => {
@@ -269,16 +287,20 @@ impl SessionActor {
         }
         let at = clock::now();
         let marks = self.marks_of_shown(&unseen, at);
+        let variant = self.variant();
         let entry = JournalEntry::Shown {
             user: self.state.user.clone(),
             at,
             items: unseen.iter().map(|item| (item.row, item.hash)).collect(),
             marks: marks.clone(),
+            under: variant.applied_under(),
         };
+        let shared = self.shared.clone();
+        let _entered = shared.gate.enter();
         let sequence = self.append(&entry)?;
-        let params = self.params();
+        let params = &variant.viewer.params;
         for (item, mark) in unseen.iter().zip(&marks) {
-            count_shown(&self.shared, &mut self.state, (item.row, item.hash), at, &params);
+            count_shown(&self.shared, &mut self.state, (item.row, item.hash), at, params);
             let region = self.state.region;
             let counted = Counted {
                 counts: mark.counts(Signal::Impression, 0),

@@ -238,11 +238,8 @@ impl SessionActor {
         variant.count_exposure();
         self.state.feed_seq += 1;
         self.settings.is_exhausted = slate.items.is_empty();
-        self.state.served.push(
-            self.state.feed_seq,
-            wish.mode,
-            served_items(&slate, &snapshot, &variant),
-        );
+        let sent = served_items(&slate, &snapshot, &variant);
+        let mode = wish.mode;
         let feed = FeedPushDto {
             seq: self.state.feed_seq,
             id: wish.id,
@@ -265,6 +262,7 @@ impl SessionActor {
         // After the push: the viewer does not wait for it.
         let request_id = &pushed.feed.request_id;
         self.log_served(slots, request_id, self.state.journal_sequence, situation, &variant);
+        self.note_sent(mode, sent, &variant);
     }
 
     fn make_slate(

@@ -10,6 +10,7 @@ mod overloaded;
 mod rank;
 mod registry;
 mod replay;
+mod sent;
 mod served;
 mod situation;
 mod slate_dto;
@@ -23,5 +24,5 @@ pub(crate) use messages::{
     Attach, Deliver, Describe, Detach, Drain, Forget, GetProfile, Ingest, ModelChanged, OneShot, RankItems, SocketId,
 };
 pub(crate) use registry::{Activity, Registry};
-pub(crate) use replay::{ReplayedSessions, ReplayedShown};
+pub(crate) use replay::{ReplayedEvents, ReplayedParams, ReplayedSessions, ReplayedShown};
 pub(crate) use store::{SessionRows, run_session_writer};

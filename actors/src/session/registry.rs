@@ -35,8 +35,8 @@ pub(crate) struct ActiveSession {
 /// What the registry may know about a session without asking it.
 #[derive(Default)]
 pub(crate) struct Activity {
-    /// When it was last heard of, in milliseconds since 1970-01-01 UTC.
-    pub(crate) at: AtomicI64,
+    /// When it was last heard of, in milliseconds of the monotonic clock.
+    pub(crate) at_ms: AtomicI64,
     /// How many sockets it has.
     pub(crate) sockets: AtomicUsize,
     /// Whether it holds something that the snapshots do not.
@@ -61,6 +61,11 @@ impl Activity {
         let mut activity = Self::default();
         activity.load = load;
         activity
+    }
+
+    /// For how long it was not heard of, in milliseconds.
+    pub(crate) fn idle_ms(&self) -> i64 {
+        clock::monotonic_ms().saturating_sub(self.at_ms.load(Ordering::Relaxed))
     }
 
     /// A message is on its way to the session. Returns how many were before.
@@ -184,13 +189,11 @@ impl Registry {
 
     /// Asks sessions that nobody uses to stop.
     pub(crate) fn sweep(&self, idle_ms: i64) {
-        let before = clock::now().plus_ms(-idle_ms).0;
         let idle: Vec<Addr<SessionActor>> = self
             .active
             .iter()
             .filter(|session| {
-                session.activity.at.load(Ordering::Relaxed) < before
-                    && session.activity.sockets.load(Ordering::Relaxed) == 0
+                session.activity.idle_ms() > idle_ms && session.activity.sockets.load(Ordering::Relaxed) == 0
             })
             .map(|session| session.addr.clone())
             .collect();
@@ -202,10 +205,9 @@ impl Registry {
 
     /// Tells sessions that have done nothing for as long as a pool serves to let go of theirs.
     pub(crate) fn rest(&self, pool_age_ms: i64) {
-        let before = clock::now().plus_ms(-pool_age_ms).0;
         for session in &self.active {
             let activity = &session.activity;
-            let is_idle = activity.at.load(Ordering::Relaxed) < before;
+            let is_idle = activity.idle_ms() > pool_age_ms;
             if is_idle && activity.holds_pool.swap(false, Ordering::Relaxed) {
                 // A session with a full mailbox is not idle.
                 let _ = session.addr.try_send(Rest { pool_age_ms });
@@ -329,7 +331,7 @@ impl Drop for ForgetGuard<'_> {
 fn start(shared: &SharedRef, user: &UserId) -> ActiveSession {
     let load = shared.overload.arbiter(shared.arbiter_number(user.hash64()));
     let activity = Arc::new(Activity::on(load));
-    activity.at.store(clock::now().0, Ordering::Relaxed);
+    activity.at_ms.store(clock::monotonic_ms(), Ordering::Relaxed);
     let (inside, inside_user, inside_activity) = (shared.clone(), user.clone(), activity.clone());
     let addr = SessionActor::start_in_arbiter(shared.arbiter(user.hash64()), move |_| {
         SessionActor::restore(inside, &inside_user, inside_activity)

@@ -1,20 +1,24 @@
 //! Sessions that are brought up to date from the journal at a start, before any actor runs.
 
+use std::sync::Arc;
+
 use rustc_hash::FxHashMap;
-use swipeline_models::experiment::UnitTotals;
+use swipeline_models::experiment::{Plan, UnitTotals};
 use swipeline_models::ids::{Row, UserId};
-use swipeline_models::learn::learn_event;
+use swipeline_models::learn::{learn_event, learn_event_again};
+use swipeline_models::params::Params;
 use swipeline_models::session::SessionState;
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::UserDto;
 use swipeline_storage::SnapshotOp;
 
 use super::events::{count_shown, region_of};
+use super::sent::restore_served;
 use super::store::{session_op, stored_session};
 use crate::effects::{Counted, EffectMark, UnitChange};
 use crate::items::{Recorded, ReplayedItems};
-use crate::records::EventRecord;
-use crate::shared::{SharedRef, report_damage};
+use crate::records::{AppliedUnder, EventRecord, ServedFeedRecord};
+use crate::shared::{Shared, SharedRef, report_damage};
 use swipeline_models::event::Signal;
 
 /// The sessions that the journal's tail is about.
@@ -25,12 +29,41 @@ pub(crate) struct ReplayedSessions {
     units: FxHashMap<(UserId, u64), UnitTotals>,
 }
 
+/// What a viewer did.
+pub(crate) struct ReplayedEvents<'a> {
+    pub(crate) user: &'a UserId,
+    pub(crate) events: &'a [EventRecord],
+    /// Those that the events counted under.
+    pub(crate) params: &'a Params,
+}
+
+/// The numbers that records were applied under.
+#[derive(Default)]
+pub(crate) struct ReplayedParams {
+    plans: FxHashMap<u64, Option<Plan>>,
+}
+
+impl ReplayedParams {
+    /// The numbers of a record: those of its version and variant. Where that version is not kept any more, or the record
+    /// does not say it, those in force at this point of the journal.
+    pub(crate) fn of(&mut self, shared: &Shared, under: &AppliedUnder) -> Arc<Params> {
+        let plan = self
+            .plans
+            .entry(under.params_version)
+            .or_insert_with(|| shared.params.plan_of(under.params_version));
+        let variant = plan.as_ref().and_then(|plan| plan.labelled(under.variant.as_deref()));
+        variant.map_or_else(|| shared.world.params.load_full(), |variant| variant.params.clone())
+    }
+}
+
 /// What a viewer was shown.
 pub(crate) struct ReplayedShown<'a> {
     pub(crate) user: &'a UserId,
     pub(crate) at: TimestampMs,
     pub(crate) items: &'a [(Row, u64)],
     pub(crate) marks: &'a [EffectMark],
+    /// Those that it counted under.
+    pub(crate) params: &'a Params,
 }
 
 impl ReplayedSessions {
@@ -39,11 +72,10 @@ impl ReplayedSessions {
         &mut self,
         shared: &SharedRef,
         items: &mut ReplayedItems,
-        user: &UserId,
-        events: &[EventRecord],
+        replayed: &ReplayedEvents<'_>,
         sequence: u64,
     ) {
-        let params = shared.world.params.load();
+        let ReplayedEvents { user, events, params } = *replayed;
         let state = session(&mut self.sessions, shared, user);
         let is_new = sequence > state.journal_sequence;
         for record in events {
@@ -51,8 +83,11 @@ impl ReplayedSessions {
                 report_damage("event", &format!("of {user} on {:?}", record.item_id));
                 continue;
             };
-            if is_new && !state.is_duplicate(&event) {
-                learn_event(&shared.world, &params, state, &event, record.row);
+            if is_new {
+                learn_event(&shared.world, params, state, &event, record.row);
+            } else {
+                // Written down after the world that the checkpoint holds.
+                learn_event_again(&shared.world, params, state, &event, record.row);
             }
             let watch_ms = record.watch_ms.unwrap_or(0);
             let region = region_of(shared, state, &event);
@@ -87,12 +122,11 @@ impl ReplayedSessions {
         shown: &ReplayedShown<'_>,
         sequence: u64,
     ) {
-        let params = shared.world.params.load();
         let state = session(&mut self.sessions, shared, shown.user);
         let (region, at) = (state.region, shown.at);
         for (place, (row, hash)) in shown.items.iter().enumerate() {
             if sequence > state.journal_sequence {
-                count_shown(shared, state, (*row, *hash), at, &params);
+                count_shown(shared, state, (*row, *hash), at, shown.params);
             }
             let signal = Signal::Impression;
             if let Some(mark) = shown.marks.get(place) {
@@ -118,6 +152,15 @@ impl ReplayedSessions {
             );
         }
         state.journal_sequence = state.journal_sequence.max(sequence);
+    }
+
+    /// Takes up a feed that was sent, unless the stored session includes it.
+    pub(crate) fn served(&mut self, shared: &SharedRef, served: ServedFeedRecord, sequence: u64) {
+        let state = session(&mut self.sessions, shared, &served.user);
+        if sequence > state.journal_sequence {
+            restore_served(shared, state, &served);
+            state.journal_sequence = sequence;
+        }
     }
 
     /// Takes up what the outside said about a user.

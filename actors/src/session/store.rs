@@ -5,10 +5,11 @@
 
 use swipeline_models::ids::UserId;
 use swipeline_models::session::{SessionSnapshot, SessionState};
-use swipeline_storage::{SnapshotError, SnapshotOp, Tree, WriteBehind};
+use swipeline_storage::{Seq, SnapshotError, SnapshotOp, Tree, WriteBehind};
 use tokio::sync::Notify;
 
 use crate::records::{decode_bytes, encode_named};
+use crate::service::settle;
 use crate::shared::{Shared, SharedRef, report_damage};
 
 /// The most bytes of rows that wait for the store: some ten thousand sessions. Beyond it sessions stay active.
@@ -72,7 +73,7 @@ impl SessionRows {
     /// # Errors
     /// Those of the store; what was not written waits on.
     pub(crate) fn write(&self, shared: &Shared) -> Result<u64, SnapshotError> {
-        self.rows.write(&*shared.storage.snapshots)
+        self.rows.write(&*shared.storage.snapshots, || settle(shared))
     }
 
     /// Drops a user's row, also one that is being written: it is in the store then, and the caller's to delete. Blocks.
@@ -117,12 +118,38 @@ fn read_session(shared: &Shared, user: &UserId, stored: Result<Option<Vec<u8>>, 
 
 fn restored(shared: &Shared, user: &UserId, row: &[u8]) -> SessionState {
     match decode_bytes::<SessionSnapshot>(row) {
-        Ok(snapshot) => snapshot.restore(user.clone(), shared.world.catalogue.words()),
+        Ok(snapshot) => {
+            let mut state = snapshot.restore(user.clone(), shared.world.catalogue.words());
+            leave_lost_numbers(shared, &mut state);
+            state
+        }
         Err(error) => {
             report_damage("session", &error);
             SessionState::new(user.clone())
         }
     }
+}
+
+/// A session may include records that the journal does not have any more: its end was lost with the power, or an earlier
+/// program wrote the session first. Their numbers are never given out again, or what comes next would be taken for
+/// included after the next crash; and nobody waits for them.
+fn leave_lost_numbers(shared: &Shared, state: &mut SessionState) {
+    let journal = &shared.storage.journal;
+    let appended = journal.appended();
+    if state.journal_sequence <= appended.0 {
+        return;
+    }
+    tracing::warn!(
+        user = state.user.as_str(),
+        sequence = state.journal_sequence,
+        appended = appended.0,
+        "a session includes records that the journal has lost"
+    );
+    metrics::counter!("swipeline_sessions_ahead_of_journal_total").increment(1);
+    if let Err(error) = journal.raise_next_seq(Seq(state.journal_sequence).next()) {
+        report_damage("session", &error);
+    }
+    state.journal_sequence = appended.0;
 }
 
 /// The row of a session, ready for the store.

@@ -13,6 +13,7 @@ use swipeline_models::time::TimestampMs;
 use super::actor::SessionActor;
 use crate::clock;
 use crate::effects::Tag;
+use crate::records::AppliedUnder;
 
 /// What was found out last.
 #[derive(Default)]
@@ -40,6 +41,14 @@ impl ServedVariant {
             for variant in label.split(',') {
                 metrics::counter!("swipeline_variant_feeds_total", "variant" => variant.to_owned()).increment(1);
             }
+        }
+    }
+
+    /// What a record says of the numbers that it counts under.
+    pub(super) fn applied_under(&self) -> AppliedUnder {
+        AppliedUnder {
+            params_version: self.viewer.version,
+            variant: self.label(),
         }
     }
 

@@ -222,7 +222,7 @@ impl Dummy {
                 };
                 vec![self.feed(user, FeedMode::Append, cause, id, ask.n.unwrap_or(FEED_LEN))]
             }
-            ClientMessage::Seen { seq, upto } => {
+            ClientMessage::Seen { seq, upto, .. } => {
                 let feed = user.feeds.get(&seq).expect("a feed that was sent");
                 let shown = upto.map_or(feed.len(), |upto| upto as usize + 1);
                 user.seen.extend(feed.iter().take(shown).cloned());

@@ -9,6 +9,7 @@ mod co_visit_row;
 mod co_visits;
 #[cfg(test)]
 mod co_visits_tests;
+mod dirty_pages;
 mod linear;
 mod posting;
 mod profile;

@@ -21,6 +21,7 @@ use std::ops::Range;
 use std::sync::atomic::{AtomicI64, AtomicU64, AtomicUsize, Ordering};
 
 use super::co_visits::{ENGAGEMENTS_SHRINK, RecentItem, query_weights};
+use super::dirty_pages::DirtyPages;
 use super::posting::Postings;
 use super::session_slot::{Pushed, SESSION_ITEMS_MAX, SessionCell, SessionKey, SessionRecord, SessionSlot};
 use super::similar_sessions::{Similar, cut, weigh_best};
@@ -32,6 +33,8 @@ use crate::time::TimestampMs;
 
 /// The default number of sessions in the ring.
 pub const SESSIONS_MAX: usize = 200_000;
+/// So many places of the ring are written down together, when one of them has changed.
+const PAGE_PLACES: usize = 512;
 /// How much the rarity of a shared item adds to the similarity.
 const IDF_WEIGHT: f32 = 2.0;
 /// A vote that has fallen below this share is not cast.
@@ -59,6 +62,7 @@ pub struct SessionKnn {
     /// The last event of each slot, beside the slots, so that recency is compared without their locks.
     last_at: ChunkTable<AtomicI64>,
     postings: Postings,
+    dirty: DirtyPages,
     capacity: usize,
     next_key: AtomicU64,
     session_count: AtomicUsize,
@@ -83,8 +87,14 @@ impl SessionKnn {
     /// An index of at most `capacity` sessions (at least 1, at most 2³¹); memory is taken as they come.
     #[must_use]
     pub fn new(capacity: usize) -> Self {
+        Self::with_pages(capacity, PAGE_PLACES)
+    }
+
+    /// The same with pages of another size, in places.
+    pub(super) fn with_pages(capacity: usize, page_places: usize) -> Self {
         let capacity = capacity.clamp(1, 1 << 31);
         Self {
+            dirty: DirtyPages::new(capacity, page_places),
             slots: ChunkTable::new(capacity),
             last_at: ChunkTable::new(capacity),
             postings: Postings::default(),
@@ -129,6 +139,7 @@ impl SessionKnn {
             self.place(key, session);
             (key, pushed)
         });
+        self.dirty.mark_place(self.place_of(key));
         match pushed {
             Pushed::Known => {}
             Pushed::Added => self.postings.add(item, short(key)),
@@ -153,6 +164,7 @@ impl SessionKnn {
             std::mem::take(&mut *slot)
         };
         self.session_count.fetch_sub(1, Ordering::Relaxed);
+        self.dirty.mark_place(self.place_of(key));
         self.leave(&removed);
     }
 
@@ -242,7 +254,25 @@ impl SessionKnn {
         true
     }
 
-    /// The sessions in the given places of the ring (`0..capacity`), for a snapshot that is written piece by piece.
+    /// Up to `limit` pages of the ring that have changed since they were taken last.
+    #[must_use]
+    pub fn take_dirty(&self, limit: usize) -> Vec<usize> {
+        self.dirty.take(limit)
+    }
+
+    /// A page has to be written down (again).
+    pub fn mark_dirty(&self, page: usize) {
+        self.dirty.mark(page);
+    }
+
+    /// The first place of a page, and the sessions in it.
+    #[must_use]
+    pub fn export_page(&self, page: usize) -> (usize, Vec<SessionRecord>) {
+        let places = self.dirty.places_of(page);
+        (places.start, self.export(places))
+    }
+
+    /// The sessions in the given places of the ring (`0..capacity`).
     #[must_use]
     pub fn export(&self, places: Range<usize>) -> Vec<SessionRecord> {
         let slots = (places.start..places.end.min(self.capacity)).filter_map(|place| self.slots.get(place));

@@ -10,7 +10,6 @@
 //! about 70 MB.
 
 use std::fmt;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::co_visits::RecentItem;
 use super::session_knn::{KnnScratch, SessionKnn};
@@ -35,17 +34,12 @@ const VOTE_STEP_DECAY: f32 = 0.98;
 /// Viewers and what they engaged with, shared by all threads.
 pub struct SimilarUsers {
     index: SessionKnn,
-    /// Which pages have changed since they were written down.
-    dirty: Box<[AtomicBool]>,
 }
 
 impl Default for SimilarUsers {
     fn default() -> Self {
         Self {
-            index: SessionKnn::new(USERS_MAX),
-            dirty: (0..USERS_MAX.div_ceil(USERS_PER_PAGE))
-                .map(|_| AtomicBool::default())
-                .collect(),
+            index: SessionKnn::with_pages(USERS_MAX, USERS_PER_PAGE),
         }
     }
 }
@@ -71,9 +65,7 @@ impl SimilarUsers {
         if weight <= 0.0 {
             return key;
         }
-        let key = self.index.extend(key, item, at, weight, &as_collaborative(params));
-        self.mark_dirty(self.page_of(key));
-        Some(key)
+        Some(self.index.extend(key, item, at, weight, &as_collaborative(params)))
     }
 
     /// Puts what the viewers most like this one engaged with into `out`, in any order. `recent` are the viewer's last items,
@@ -105,7 +97,6 @@ impl SimilarUsers {
     /// Forgets a viewer.
     pub fn remove(&self, key: SessionKey) {
         self.index.remove(key);
-        self.mark_dirty(self.page_of(key));
     }
 
     /// How many viewers there are.
@@ -123,21 +114,18 @@ impl SimilarUsers {
     /// Up to `limit` pages that have changed since they were taken last.
     #[must_use]
     pub fn take_dirty(&self, limit: usize) -> Vec<usize> {
-        let changed = |page: &usize| self.dirty[*page].swap(false, Ordering::AcqRel);
-        (0..self.dirty.len()).filter(changed).take(limit).collect()
+        self.index.take_dirty(limit)
     }
 
     /// A page has to be written down (again).
     pub fn mark_dirty(&self, page: usize) {
-        if let Some(dirty) = self.dirty.get(page) {
-            dirty.store(true, Ordering::Release);
-        }
+        self.index.mark_dirty(page);
     }
 
     /// The viewers of a page, for a snapshot.
     #[must_use]
     pub fn export_page(&self, page: usize) -> Vec<SessionRecord> {
-        self.index.export(page * USERS_PER_PAGE..(page + 1) * USERS_PER_PAGE)
+        self.index.export_page(page).1
     }
 
     /// Puts a viewer from a snapshot back; false when the place holds a newer one. Call
@@ -150,10 +138,6 @@ impl SimilarUsers {
     /// name somebody else.
     pub fn finish_import(&self) {
         self.index.finish_import();
-    }
-
-    fn page_of(&self, key: SessionKey) -> usize {
-        self.index.place_of(key) / USERS_PER_PAGE
     }
 }
 

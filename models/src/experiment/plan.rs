@@ -32,6 +32,7 @@ pub struct Choice {
 
 /// The experiments of one version of the params, ready to assign.
 pub struct Plan {
+    version: u64,
     base: Arc<Params>,
     plain: Arc<ViewerVariant>,
     experiments: Vec<Planned>,
@@ -63,6 +64,8 @@ struct PlannedVariant {
 /// What holds for a viewer.
 #[derive(Debug, Clone)]
 pub struct ViewerVariant {
+    /// The version of the params document.
+    pub version: u64,
     /// The numbers.
     pub params: Arc<Params>,
     /// `experiment:variant`, for several layers joined by commas; `None` for a viewer in no experiment.
@@ -86,9 +89,15 @@ pub enum WishError {
 }
 
 impl Plan {
-    /// The plan of a version of the params.
+    /// The plan of params that have no version.
     #[must_use]
     pub fn new(base: Arc<Params>) -> Self {
+        Self::of_version(base, 0)
+    }
+
+    /// The plan of a version of the params.
+    #[must_use]
+    pub fn of_version(base: Arc<Params>, version: u64) -> Self {
         let parts = layer_parts(&base.experiments);
         let experiments = base
             .experiments
@@ -97,11 +106,13 @@ impl Plan {
             .map(|(experiment, part)| Planned::new(experiment, part));
         Self {
             plain: Arc::new(ViewerVariant {
+                version,
                 params: base.clone(),
                 label: None,
                 arms: Arc::new([]),
             }),
             experiments: experiments.collect(),
+            version,
             base,
             resolved: Mutex::default(),
         }
@@ -167,6 +178,25 @@ impl Plan {
     /// # Errors
     /// When it names none, an unknown one, or one that requests may not choose.
     pub fn wish(&self, text: &str) -> Result<Vec<Choice>, WishError> {
+        let choices = self.choices(text)?;
+        let not_allowed = choices.iter().zip(text.split(',')).find_map(|(choice, label)| {
+            let one = &self.experiments[usize::from(choice.experiment)];
+            (!one.allows_requests).then(|| WishError::NotAllowed(label.to_owned()))
+        });
+        not_allowed.map_or(Ok(choices.into_vec()), Err)
+    }
+
+    /// What holds for viewers in the variants of a [label](ViewerVariant::label), however they came into them; `None` when
+    /// one of them does not exist.
+    #[must_use]
+    pub fn labelled(&self, label: Option<&str>) -> Option<Arc<ViewerVariant>> {
+        match label {
+            None => Some(self.plain.clone()),
+            Some(label) => Some(self.resolve(&self.choices(label).ok()?)),
+        }
+    }
+
+    fn choices(&self, text: &str) -> Result<Choices, WishError> {
         let mut choices = Choices::new();
         for label in text.split(',') {
             let (experiment, variant) = label.split_once(':').ok_or(WishError::Malformed)?;
@@ -182,16 +212,13 @@ impl Plan {
                 .iter()
                 .position(|known| known.name == variant)
                 .ok_or_else(unknown)?;
-            if !one.allows_requests {
-                return Err(WishError::NotAllowed(label.to_owned()));
-            }
             let before = choices.len();
             self.join(&mut choices, Choice::new(number, place, true));
             if choices.len() == before {
                 return Err(WishError::Malformed);
             }
         }
-        Ok(choices.into_vec())
+        Ok(choices)
     }
 
     /// The key of the statistics of a variant; `None` when there is no such variant.
@@ -249,6 +276,7 @@ impl Plan {
             .collect();
         let counted = choices.iter().filter(|choice| !choice.is_forced);
         ViewerVariant {
+            version: self.version,
             params: Arc::new(params),
             label: Some(labels.join(",").into()),
             arms: counted

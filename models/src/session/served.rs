@@ -5,14 +5,21 @@
 
 use std::collections::VecDeque;
 
+use serde::{Deserialize, Serialize};
+
 use crate::ids::Row;
 use crate::recall::ChannelSet;
 use crate::wire::FeedMode;
 
 /// How many feeds are remembered.
-pub(super) const FEEDS_MAX: usize = 32;
-/// How many items of them are remembered.
-pub(super) const ITEMS_MAX: usize = 1_024;
+pub(super) const FEEDS_MAX: usize = 64;
+/// How many items of them are remembered: eight of the largest feeds.
+pub(super) const ITEMS_MAX: usize = 4_096;
+/// How many feeds and items of them a snapshot holds: what a client that comes back late may report.
+const STORED_FEEDS_MAX: usize = 16;
+const STORED_ITEMS_MAX: usize = 1_024;
+/// Stands for the variant of an item when nobody knows any more under which it was served.
+pub const VARIANT_UNKNOWN: u16 = u16::MAX;
 /// How many items of feeds that were asked for without a socket are remembered.
 const ONE_SHOT_ITEMS_MAX: usize = 256;
 
@@ -36,6 +43,14 @@ struct ServedFeed {
     seq: u64,
     mode: FeedMode,
     items: Vec<ServedItem>,
+}
+
+/// A feed as a snapshot holds it; fields in this order.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub(super) struct ServedFeedSnapshot {
+    seq: u64,
+    mode: FeedMode,
+    items: Vec<(Row, u64, ChannelSet, u8)>,
 }
 
 /// The feeds sent last.
@@ -66,13 +81,11 @@ impl Served {
         self.one_shot.drain(..surplus);
     }
 
-    /// The items that a viewer who was shown feed `seq` up to position `upto` (all of it when `None`) has passed. Empty
+    /// The items that a viewer who was shown feed `seq` up to position `upto` (all of it when `None`) has passed. `None`
     /// when the feed is not remembered.
     #[must_use]
-    pub fn passed(&self, seq: u64, upto: Option<u32>) -> Vec<ServedItem> {
-        let Some(place) = self.feeds.iter().position(|feed| feed.seq == seq) else {
-            return Vec::new();
-        };
+    pub fn passed(&self, seq: u64, upto: Option<u32>) -> Option<Vec<ServedItem>> {
+        let place = self.feeds.iter().position(|feed| feed.seq == seq)?;
         let mut first = place;
         while first > 0 && self.feeds[first].mode == FeedMode::Append {
             first -= 1;
@@ -80,7 +93,45 @@ impl Served {
         let shown = &self.feeds[place].items;
         let count = upto.map_or(shown.len(), |upto| (upto as usize).saturating_add(1).min(shown.len()));
         let before = self.feeds.range(first..place).flat_map(|feed| feed.items.iter());
-        before.chain(&shown[..count]).copied().collect()
+        Some(before.chain(&shown[..count]).copied().collect())
+    }
+
+    /// The feeds sent last, as a snapshot holds them.
+    #[must_use]
+    pub(super) fn snapshot(&self) -> Vec<ServedFeedSnapshot> {
+        let mut items = 0;
+        let newest = self.feeds.iter().rev().take(STORED_FEEDS_MAX).take_while(|feed| {
+            items += feed.items.len();
+            items <= STORED_ITEMS_MAX
+        });
+        let stored = |feed: &ServedFeed| ServedFeedSnapshot {
+            seq: feed.seq,
+            mode: feed.mode,
+            items: feed
+                .items
+                .iter()
+                .map(|item| (item.row, item.hash, item.channels, item.position))
+                .collect(),
+        };
+        let mut stored: Vec<ServedFeedSnapshot> = newest.map(stored).collect();
+        stored.reverse();
+        stored
+    }
+
+    /// Takes up the feeds of a snapshot, the oldest first.
+    pub(super) fn restore(feeds: Vec<ServedFeedSnapshot>) -> Self {
+        let mut served = Self::default();
+        for feed in feeds {
+            let item = |(row, hash, channels, position)| ServedItem {
+                row,
+                hash,
+                channels,
+                position,
+                variant: VARIANT_UNKNOWN,
+            };
+            served.push(feed.seq, feed.mode, feed.items.into_iter().map(item).collect());
+        }
+        served
     }
 
     /// The items that a client may still hold unseen, in their order: the last feed that replaced the tail and all that
@@ -138,11 +189,16 @@ mod tests {
         served.push(1, FeedMode::ReplaceTail, items(0..3));
         served.push(2, FeedMode::ReplaceTail, items(10..13));
         served.push(3, FeedMode::Append, items(20..23));
-        assert_eq!(rows(&served.passed(2, Some(1))), [10, 11]);
-        assert_eq!(rows(&served.passed(3, Some(0))), [10, 11, 12, 20]);
-        assert_eq!(rows(&served.passed(1, None)), [0, 1, 2]);
-        assert_eq!(rows(&served.passed(3, Some(99))), [10, 11, 12, 20, 21, 22]);
-        assert!(served.passed(9, None).is_empty());
+        let passed = |seq, upto| served.passed(seq, upto).map(|items| rows(&items));
+        assert_eq!(passed(2, Some(1)), Some(vec![10, 11]));
+        assert_eq!(passed(3, Some(0)), Some(vec![10, 11, 12, 20]));
+        assert_eq!(passed(1, None), Some(vec![0, 1, 2]));
+        assert_eq!(passed(3, Some(99)), Some(vec![10, 11, 12, 20, 21, 22]));
+        assert_eq!(passed(9, None), None);
+        let restored = Served::restore(served.snapshot());
+        let again = restored.passed(3, Some(0)).map(|items| rows(&items));
+        assert_eq!(again, passed(3, Some(0)), "a snapshot brings the feeds back");
+        assert_eq!(restored.find(20).map(|item| item.variant), Some(VARIANT_UNKNOWN));
         assert_eq!(
             served.tail().map(|item| item.row).collect::<Vec<_>>(),
             [10, 11, 12, 20, 21, 22]

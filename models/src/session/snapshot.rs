@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::drift::StraySnapshot;
+use super::served::{Served, ServedFeedSnapshot};
 use super::{
     Affinities, BehaviourSnapshot, EVENT_IDS_MAX, Exposure, ExposureSnapshot, Habits, Interest, LearnedFusion,
     RecentAction, RecentHashes, SessionState, WindowsSnapshot,
@@ -51,6 +52,9 @@ pub struct SessionSnapshot {
     units: UnitLedger,
     #[serde(default)]
     visit_at: i64,
+    /// Feeds that may still be reported as seen.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    served: Vec<ServedFeedSnapshot>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -105,6 +109,7 @@ impl SessionSnapshot {
             knn_user: state.knn_user,
             units: state.units.clone(),
             visit_at: state.visit_at.0,
+            served: state.served.snapshot(),
         }
     }
 
@@ -147,6 +152,7 @@ impl SessionSnapshot {
         state.knn_user = self.knn_user;
         state.units = self.units;
         state.visit_at = TimestampMs(self.visit_at);
+        state.served = Served::restore(self.served);
         state
     }
 

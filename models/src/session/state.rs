@@ -90,7 +90,7 @@ pub struct SessionState {
     pub watch_ratio: f32,
     /// The number of the last feed.
     pub feed_seq: u64,
-    /// What was sent and not yet seen; not stored.
+    /// What was sent and may be reported as seen; the newest of it is stored.
     pub served: Served,
     /// The viewer's running session in the index of sessions; not stored.
     pub knn_session: Option<SessionKey>,
@@ -252,8 +252,20 @@ impl SessionState {
 
     /// The last positive items, the newest first, each once; what was taken back since is left out.
     pub fn recent_positive(&self, count: usize, out: &mut Vec<RecentAction>) {
+        self.last_positive_of(self.recent.len(), count, out);
+    }
+
+    /// What [`recent_positive`](Self::recent_positive) was right before an action that is remembered; nothing when it is
+    /// not remembered any more.
+    pub fn recent_positive_before(&self, event: &Event, row: Row, count: usize, out: &mut Vec<RecentAction>) {
+        let is_it = |action: &RecentAction| action.row == row && action.signal == event.signal && action.at == event.at;
+        let place = self.recent.iter().rposition(is_it).unwrap_or(0);
+        self.last_positive_of(place, count, out);
+    }
+
+    fn last_positive_of(&self, end: usize, count: usize, out: &mut Vec<RecentAction>) {
         out.clear();
-        for action in self.positive() {
+        for action in self.positive(end) {
             if out.len() >= count {
                 break;
             }
@@ -266,21 +278,22 @@ impl SessionState {
     /// The newest positive action that was not taken back.
     #[must_use]
     pub fn last_positive(&self) -> Option<&RecentAction> {
-        self.positive().next()
+        self.positive(self.recent.len()).next()
     }
 
-    /// Positive actions, the newest first, without those that an unlike, a dislike or a report took back since.
-    fn positive(&self) -> impl Iterator<Item = &RecentAction> {
+    /// Positive actions among the first `end` that are remembered, the newest first, without those that an unlike, a
+    /// dislike or a report among them took back since.
+    fn positive(&self, end: usize) -> impl Iterator<Item = &RecentAction> {
         let takes_back = |later: &RecentAction| {
             matches!(later.signal, Signal::Unlike | Signal::Dislike | Signal::Report) && later.weight <= 0.0
         };
         self.recent
-            .iter()
+            .range(..end)
             .enumerate()
             .rev()
             .filter(|(_, action)| action.weight > 0.0)
             .filter_map(move |(place, action)| {
-                let mut since = self.recent.range(place + 1..);
+                let mut since = self.recent.range(place + 1..end);
                 let is_taken_back = since.any(|later| later.row == action.row && takes_back(later));
                 (!is_taken_back).then_some(action)
             })
@@ -310,7 +323,8 @@ impl SessionState {
 }
 
 /// What a signal says about the interest; a view counts by how much of the item was watched.
-fn signal_weight(event: &Event, entry: &Entry, params: &Params) -> f32 {
+#[must_use]
+pub fn signal_weight(event: &Event, entry: &Entry, params: &Params) -> f32 {
     let weight = params.interest.signals.of(event.signal);
     if event.signal != Signal::View {
         return weight;

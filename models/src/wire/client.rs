@@ -108,6 +108,9 @@ pub struct ClientFrame {
     /// `seen`: the highest feed that was shown.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub seq: Option<i64>,
+    /// `seen`: the epoch of the `welcome` under which that feed came.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub epoch: Option<i64>,
     /// `seen`: up to which position, inclusive; all of it when left out.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub upto: Option<i64>,
@@ -158,6 +161,8 @@ pub enum ClientMessage {
     Seen {
         /// The highest feed that was shown.
         seq: u64,
+        /// The epoch of the `welcome` under which it came; numbers are unique without it.
+        epoch: Option<u64>,
         /// Up to which position, inclusive; all of it when absent.
         upto: Option<u32>,
     },
@@ -218,7 +223,11 @@ impl ClientFrame {
                     .upto
                     .map(|upto| super::check_count("upto", upto, u32::MAX))
                     .transpose()?;
-                Ok(ClientMessage::Seen { seq, upto })
+                let epoch = self.epoch.map(|epoch| {
+                    u64::try_from(epoch).map_err(|_| FieldError::new("epoch", "out_of_range", "must not be negative"))
+                });
+                let epoch = epoch.transpose()?;
+                Ok(ClientMessage::Seen { seq, epoch, upto })
             }
             "auth" => {
                 let token = self

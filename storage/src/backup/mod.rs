@@ -138,6 +138,7 @@ pub fn create(storage: &Storage, out: &Path, now_ms: i64) -> Result<BackupReport
         })?;
     }
     drop(paused);
+    copy_folder("blobs", &dir.blobs(), &mut writer)?;
     copy_folder("index", &dir.index(), &mut writer)?;
     copy_folder("archive", &dir.archive(), &mut writer)?;
     if let Some(archive) = &storage.archive {
@@ -234,7 +235,7 @@ pub fn restore(backup: &Path, data_dir: &Path) -> Result<BackupReport, BackupErr
     let manifest = Manifest::read(backup)?;
     let dir = DataDir::start(data_dir)?;
     for file in &manifest.files {
-        let folders = ["journal/", "index/", "archive/"];
+        let folders = ["journal/", "blobs/", "index/", "archive/"];
         if folders.iter().any(|folder| file.path.starts_with(folder)) {
             copy_file(&backup.join(&file.path), &dir.path().join(&file.path))?;
         }

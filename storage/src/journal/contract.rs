@@ -125,12 +125,14 @@ fn raises_numbers(journal: &dyn Journal) {
     assert_eq!(append(journal, 1, b"b"), Seq(100));
     journal.raise_next_seq(Seq(50)).expect("the number is raised");
     assert_eq!(append(journal, 1, b"c"), Seq(101), "numbers never fall");
+    assert_eq!(journal.appended(), Seq(101));
     assert_eq!(journal.flush().expect("the journal flushes"), Seq(101));
     let numbers: Vec<u64> = records(journal, Seq::ZERO).iter().map(|record| record.seq.0).collect();
     assert_eq!(numbers, [1, 100, 101]);
     // A raise without a record must not make anybody wait for numbers that were never given out.
     journal.raise_next_seq(Seq(500)).expect("the number is raised");
     assert_eq!(journal.flush().expect("the journal flushes"), Seq(101));
+    assert_eq!(journal.appended(), Seq(101), "a raise hands nothing out");
 }
 
 fn erases_what_matches(journal: &dyn Journal) {
@@ -247,6 +249,9 @@ impl Journal for InFolder {
     }
     fn committed(&self) -> Seq {
         self.journal.committed()
+    }
+    fn appended(&self) -> Seq {
+        self.journal.appended()
     }
     fn subscribe(&self) -> watch::Receiver<CommitState> {
         self.journal.subscribe()

@@ -217,6 +217,10 @@ impl Journal for EmbeddedJournal {
         self.shared.committed()
     }
 
+    fn appended(&self) -> Seq {
+        self.shared.pending.lock().last_appended
+    }
+
     fn subscribe(&self) -> watch::Receiver<CommitState> {
         self.shared.commit_state.subscribe()
     }

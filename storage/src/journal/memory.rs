@@ -97,6 +97,10 @@ impl Journal for MemoryJournal {
         Seq(self.committed.load(Ordering::Acquire))
     }
 
+    fn appended(&self) -> Seq {
+        self.committed()
+    }
+
     fn subscribe(&self) -> watch::Receiver<CommitState> {
         self.commit_state.subscribe()
     }

@@ -225,6 +225,9 @@ pub trait Journal: Send + Sync {
     /// Everything up to this number is committed.
     fn committed(&self) -> Seq;
 
+    /// The number that was handed out last; what is between [`committed`](Self::committed) and it waits to be written.
+    fn appended(&self) -> Seq;
+
     /// A receiver that is told of every commit (newest state only) and of a failure.
     fn subscribe(&self) -> watch::Receiver<CommitState>;
 

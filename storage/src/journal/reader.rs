@@ -45,7 +45,9 @@ impl JournalReader {
         }
     }
 
-    pub(super) fn of_records(records: Vec<Record>) -> Self {
+    /// A reader of records that are in memory, in the order of their numbers.
+    #[must_use]
+    pub fn of_records(records: Vec<Record>) -> Self {
         Self {
             source: Source::Records(records.into_iter()),
             from: Seq::ZERO,

@@ -96,9 +96,16 @@ impl WriteBehind {
     /// Brings everything that was put before the call into the store, and returns how many rows that were. Blocks; one
     /// writer at a time. Not durable before [`SnapshotStore::flush`].
     ///
+    /// `settle` runs when the rows are taken and before the store sees the first of them: it makes durable what they
+    /// include (write-ahead), because a row must never be newer than the log it is rebuilt from.
+    ///
     /// # Errors
-    /// Those of the store. What was not written waits on.
-    pub fn write(&self, store: &dyn SnapshotStore) -> Result<u64, SnapshotError> {
+    /// Those of the store and of `settle`. What was not written waits on.
+    pub fn write(
+        &self,
+        store: &dyn SnapshotStore,
+        settle: impl FnOnce() -> Result<(), SnapshotError>,
+    ) -> Result<u64, SnapshotError> {
         let _one_at_a_time = self.writer.lock();
         let taken = {
             let mut state = self.state.lock();
@@ -107,7 +114,11 @@ impl WriteBehind {
             Arc::clone(&state.taken)
         };
         let bytes = bytes_of(&taken);
-        let written = self.hand_over(&taken, store);
+        let written = if taken.is_empty() {
+            Ok(())
+        } else {
+            settle().and_then(|()| self.hand_over(&taken, store))
+        };
         let mut state = self.state.lock();
         state.taken = Arc::default();
         state.bytes -= bytes;
@@ -236,10 +247,10 @@ mod tests {
         put(&rows, "ada", "one");
         put(&rows, "ada", "two");
         assert_eq!((waits(&rows, "ada").as_deref(), bytes(&rows)), (Some("two"), 6));
-        assert_eq!(rows.write(&store).expect("written"), 1);
+        assert_eq!(rows.write(&store, || Ok(())).expect("written"), 1);
         assert_eq!((waits(&rows, "ada"), bytes(&rows)), (None, 0));
         assert_eq!(store.get(TREE, b"ada").expect("read"), Some(b"two".to_vec()));
-        assert_eq!(rows.write(&store).expect("nothing to do"), 0);
+        assert_eq!(rows.write(&store, || Ok(())).expect("nothing to do"), 0);
     }
 
     #[test]
@@ -248,7 +259,7 @@ mod tests {
         put(&rows, "ada", "old");
         let shut = store.gate.lock();
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| rows.write(&store));
+            let writer = scope.spawn(|| rows.write(&store, || Ok(())));
             while !rows.state.lock().waiting.is_empty() {
                 std::thread::yield_now();
             }
@@ -263,7 +274,7 @@ mod tests {
             assert_eq!(writer.join().expect("no panic").expect("written"), 1);
         });
         assert_eq!(store.get(TREE, b"ada").expect("read"), Some(b"old".to_vec()));
-        assert_eq!(rows.write(&store).expect("written"), 1);
+        assert_eq!(rows.write(&store, || Ok(())).expect("written"), 1);
         assert_eq!(store.get(TREE, b"ada").expect("read"), Some(b"new".to_vec()));
     }
 
@@ -273,7 +284,7 @@ mod tests {
         put(&rows, "ada", "in hand");
         let shut = store.gate.lock();
         std::thread::scope(|scope| {
-            let writer = scope.spawn(|| rows.write(&store));
+            let writer = scope.spawn(|| rows.write(&store, || Ok(())));
             while !rows.state.lock().waiting.is_empty() {
                 std::thread::yield_now();
             }
@@ -285,7 +296,7 @@ mod tests {
             eraser.join().expect("no panic");
         });
         assert_eq!((waits(&rows, "ada"), bytes(&rows)), (None, 0));
-        assert_eq!(rows.write(&store).expect("nothing to do"), 0);
+        assert_eq!(rows.write(&store, || Ok(())).expect("nothing to do"), 0);
         assert_eq!(
             store.get(TREE, b"ada").expect("read"),
             Some(b"in hand".to_vec()),
@@ -300,7 +311,7 @@ mod tests {
         assert!(!rows.is_full());
         put(&rows, "bob", "12345");
         assert!(rows.is_full());
-        rows.write(&store).expect("written");
+        rows.write(&store, || Ok(())).expect("written");
         assert!(!rows.is_full());
         let refused = rows.put(vec![0; 100_000], Vec::new());
         assert!(
@@ -341,13 +352,13 @@ mod tests {
                         last.insert(key, value);
                     }
                     Step::Write => {
-                        rows.write(&store).expect("written");
+                        rows.write(&store, || Ok(())).expect("written");
                         prop_assert_eq!(bytes(&rows), 0);
                     }
                     Step::FailToWrite => {
                         let waited = bytes(&rows);
                         store.fails.store(true, Ordering::SeqCst);
-                        prop_assert_eq!(rows.write(&store).is_err(), waited > 0);
+                        prop_assert_eq!(rows.write(&store, || Ok(())).is_err(), waited > 0);
                         store.fails.store(false, Ordering::SeqCst);
                         prop_assert_eq!(bytes(&rows), waited);
                     }
