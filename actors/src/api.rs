@@ -30,6 +30,10 @@ pub struct EngineConfig {
     pub served_log_percent: u8,
     /// The most bytes of that log.
     pub served_log_bytes_max: u64,
+    /// With less free space on the disk of the data dir writes are refused; 0: never.
+    pub free_bytes_min: u64,
+    /// Whether to start although neither the snapshots nor the journal say how everything was.
+    pub accept_loss: bool,
     /// The embedding dimension; fixed by the first embedding that arrives when `None`.
     pub embedding_dim: Option<usize>,
     /// Up to so many items the exact scan serves embedding recall, above it hnsw_rs does.
@@ -52,6 +56,8 @@ impl Default for EngineConfig {
             journal_keep_bytes: 512 * 1024 * 1024,
             served_log_percent: 0,
             served_log_bytes_max: 1024 * 1024 * 1024,
+            free_bytes_min: 0,
+            accept_loss: false,
             embedding_dim: None,
             exact_items_max: 2_000_000,
             model: None,
@@ -59,6 +65,9 @@ impl Default for EngineConfig {
         }
     }
 }
+
+/// When a call may be tried again that could not be kept now, in milliseconds.
+const UNAVAILABLE_RETRY_MS: u64 = 1_000;
 
 /// Why the engine could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -69,8 +78,8 @@ pub enum EngineError {
         /// When to try again.
         retry_after_ms: u64,
     },
-    /// The journal cannot take records any more (disk full, I/O error); nothing is acknowledged.
-    #[error("the journal has failed: {0}")]
+    /// The journal cannot take records now (disk full, I/O error); nothing is acknowledged until it can.
+    #[error("{0}")]
     JournalFailed(String),
     /// The engine is shutting down or the session's actor died twice in a row.
     #[error("unavailable: {0}")]
@@ -107,10 +116,17 @@ impl EngineError {
     /// When the same call may succeed, in milliseconds; `None` when trying again does not help by itself.
     #[must_use]
     pub fn retry_after_ms(&self) -> Option<u64> {
-        if let EngineError::Overloaded { retry_after_ms } = self {
-            Some(*retry_after_ms)
-        } else {
-            None
+        match self {
+            EngineError::Overloaded { retry_after_ms } => Some(*retry_after_ms),
+            // Both end by themselves.
+            EngineError::JournalFailed(_) | EngineError::Unavailable(_) => Some(UNAVAILABLE_RETRY_MS),
+            EngineError::Invalid(_)
+            | EngineError::InvalidMany(_)
+            | EngineError::NotFound(_)
+            | EngineError::Conflict(_)
+            | EngineError::Outdated { .. }
+            | EngineError::DataDir(_)
+            | EngineError::ModelRefused(_) => None,
         }
     }
 }
@@ -203,6 +219,9 @@ pub struct Readiness {
     pub ready: bool,
     /// Why not.
     pub reason: Option<String>,
+    /// What does not work as it should although it serves (the snapshot store is being replaced, the disk is nearly full);
+    /// it ends by itself.
+    pub degraded: Vec<String>,
 }
 
 /// One version of the `params` document.

@@ -164,6 +164,7 @@ impl Engine {
         let written = service::checkpoint(&self.shared).await;
         let shared = self.shared.clone();
         let closed = tokio::task::spawn_blocking(move || {
+            shared.storage.snapshots.stop_compacting();
             service::dump_graph(&shared);
             shared.served.close();
             shared.archive.close(&shared);
@@ -191,12 +192,13 @@ impl Engine {
         let failure = self.shared.storage.journal.subscribe().borrow().failure.clone();
         let reason = match failure {
             _ if self.shared.is_draining() => Some("shutting down".to_owned()),
-            Some(failure) => Some(format!("the journal has failed: {failure}")),
+            Some(failure) => Some(format!("the journal cannot be written: {failure}")),
             None => None,
         };
         Readiness {
             ready: reason.is_none(),
             reason,
+            degraded: self.shared.storage.troubles(),
         }
     }
 
@@ -242,7 +244,8 @@ impl Engine {
         self.shared.world.catalogue.item(id)
     }
 
-    /// Forgets everything about the user, on disk too. Returns whether there was anything.
+    /// Forgets everything about the user, durably; the bytes leave the disk within `archive.forget_ms_max`. Returns whether
+    /// there was anything.
     ///
     /// # Errors
     /// `Unavailable` when not everything could be erased; call again.
@@ -283,10 +286,11 @@ impl Engine {
         Ok(reply)
     }
 
-    /// A one-shot feed. What it shows is durable as shown when it returns.
+    /// A one-shot feed. What it shows is durable as shown when it returns, unless the journal cannot be written: then the feed
+    /// is served all the same.
     ///
     /// # Errors
-    /// `Overloaded`, `JournalFailed` or `Unavailable`.
+    /// `Overloaded` or `Unavailable`.
     pub async fn feed(&self, request: FeedRequest) -> Result<FeedDto, EngineError> {
         self.check_load()?;
         let _call = self.shared.overload.enter_call();
@@ -295,8 +299,11 @@ impl Engine {
             request: request.clone(),
         });
         let (feed, sequence) = asked.await??;
-        self.wait_durable(sequence).await?;
-        Ok(feed)
+        match self.wait_durable(sequence).await {
+            // A disk that takes nothing keeps nobody from swiping.
+            Ok(()) | Err(EngineError::JournalFailed(_)) => Ok(feed),
+            Err(error) => Err(error),
+        }
     }
 
     /// Scores given items for a user.
@@ -404,7 +411,22 @@ impl Engine {
         for (name, value) in gauges {
             metrics::gauge!(name).set(value);
         }
+        self.publish_storage();
         self.publish_breakers();
+    }
+
+    fn publish_storage(&self) {
+        let troubles = self.shared.storage.troubles();
+        metrics::gauge!("swipeline_storage_troubles").set(troubles.len() as f64);
+        let health = self.shared.storage.snapshots.health();
+        for (name, value) in [
+            ("swipeline_store_stalls_total", health.stalls),
+            ("swipeline_store_failures_total", health.failures),
+            ("swipeline_store_replaced_total", health.replaced),
+            ("swipeline_store_left_behind_total", health.left_behind),
+        ] {
+            metrics::counter!(name).absolute(value);
+        }
     }
 
     fn check_serving(&self) -> Result<(), EngineError> {

@@ -30,6 +30,7 @@ const KIND_ITEM_DELETED: u8 = 5;
 const KIND_PARAMS: u8 = 6;
 const KIND_MODEL: u8 = 7;
 const KIND_SERVED: u8 = 8;
+const KIND_FORGOTTEN: u8 = 16;
 
 /// Under which numbers a record was applied; fields in this order.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -146,6 +147,13 @@ pub(crate) enum JournalEntry {
         /// From which row.
         row: Row,
     },
+    /// A user who was deleted: everything earlier about the user is gone.
+    Forgotten {
+        /// Who.
+        user: UserId,
+        /// When.
+        at: TimestampMs,
+    },
 }
 
 /// Why a record cannot be read.
@@ -255,6 +263,7 @@ impl JournalEntry {
             JournalEntry::Served(served) => (KIND_SERVED, served.user.as_str(), encode(served)),
             JournalEntry::Params(version) => (KIND_PARAMS, "", encode_named(version)),
             JournalEntry::Model(model) => (KIND_MODEL, "", encode_named(model)),
+            JournalEntry::Forgotten { user, at } => (KIND_FORGOTTEN, user.as_str(), encode(&(user, at))),
         };
         take(NewRecord {
             kind,
@@ -312,6 +321,10 @@ impl JournalEntry {
             KIND_SERVED => JournalEntry::Served(decode(kind, payload)?),
             KIND_PARAMS => JournalEntry::Params(Box::new(decode(kind, payload)?)),
             KIND_MODEL => JournalEntry::Model(decode(kind, payload)?),
+            KIND_FORGOTTEN => {
+                let (user, at) = decode(kind, payload)?;
+                JournalEntry::Forgotten { user, at }
+            }
             kind => {
                 return Err(RecordError::Unknown {
                     kind,
@@ -325,7 +338,9 @@ impl JournalEntry {
     #[must_use]
     pub(crate) fn user(&self) -> Option<&str> {
         match self {
-            JournalEntry::Events { user, .. } | JournalEntry::Shown { user, .. } => Some(user.as_str()),
+            JournalEntry::Events { user, .. }
+            | JournalEntry::Shown { user, .. }
+            | JournalEntry::Forgotten { user, .. } => Some(user.as_str()),
             JournalEntry::User(user) => Some(&user.id),
             JournalEntry::Served(served) => Some(served.user.as_str()),
             JournalEntry::Items(_)
@@ -374,7 +389,8 @@ pub(crate) fn accepted_at_of(record: &Record) -> Result<Option<TimestampMs>, Rec
         | JournalEntry::Items(_)
         | JournalEntry::ItemDeleted { .. }
         | JournalEntry::Params(_)
-        | JournalEntry::Model(_) => Ok(None),
+        | JournalEntry::Model(_)
+        | JournalEntry::Forgotten { .. } => Ok(None),
     }
 }
 

@@ -144,13 +144,18 @@ impl Replayed {
             }
             JournalEntry::Served(served) => {
                 self.puts.put(shared);
-                self.sessions.served(shared, served, sequence);
+                self.sessions.served(shared, &served, sequence);
             }
             JournalEntry::Params(record) => shared.params.replay(shared, *record),
             JournalEntry::Model(record) => shared.models.replay(record),
             JournalEntry::User(user) => self.sessions.described(shared, *user, sequence),
             JournalEntry::Items(upserted) => self.puts.items(shared, upserted),
             JournalEntry::ItemDeleted { id, row } => self.puts.deletion(shared, id, row),
+            JournalEntry::Forgotten { user, at } => {
+                // It may have died between the deletion and the note of what has to be erased for it.
+                shared.archive.note_again(&user, sequence, at);
+                self.sessions.forgotten(shared, user, sequence);
+            }
         }
     }
 }

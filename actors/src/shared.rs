@@ -1,12 +1,12 @@
 //! What all actors and services share.
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use actix::ArbiterHandle;
 use parking_lot::Mutex;
 use swipeline_models::world::World;
-use swipeline_storage::{JournalError, Storage};
+use swipeline_storage::{JournalError, SnapshotError, Storage, Tree};
 use tokio::sync::Semaphore;
 
 use crate::api::{EngineConfig, EngineError};
@@ -22,6 +22,8 @@ use crate::session::{Registry, SessionRows};
 
 /// How many read the store at a time beside the sessions' threads: while it writes they all wait, a thread each.
 pub(crate) const READERS_MAX: usize = 4;
+/// How long a reader rests whom the store could not answer.
+const READ_AGAIN_AFTER: std::time::Duration = std::time::Duration::from_millis(100);
 
 /// What all actors and services share.
 pub(crate) struct Shared {
@@ -52,6 +54,32 @@ pub(crate) struct Shared {
     /// Rows of the catalogue that the snapshots do not hold yet, and ids whose snapshots must go.
     pub(crate) catalogue_dirty: Mutex<crate::service::CatalogueDirty>,
     pub(crate) draining: AtomicBool,
+    /// What the snapshots hold of what was written to them, as the last checkpoint saw it.
+    pub(crate) written: WrittenSnapshots,
+}
+
+/// Whether a checkpoint may write only what has changed.
+#[derive(Default)]
+pub(crate) struct WrittenSnapshots {
+    /// Of the store at the last checkpoint (see [`swipeline_storage::SnapshotStore::generation`]).
+    generation: AtomicU64,
+    /// A checkpoint has failed half way: what it took as written may not be.
+    failed: AtomicBool,
+}
+
+impl WrittenSnapshots {
+    /// Whether everything has to be written again, with the store as it is now.
+    pub(crate) fn is_all_due(&self, generation: u64) -> bool {
+        self.failed.load(Ordering::Acquire) || self.generation.load(Ordering::Acquire) != generation
+    }
+
+    /// A checkpoint that began with the store in this generation has ended.
+    pub(crate) fn note(&self, generation: u64, is_written: bool) {
+        if is_written {
+            self.generation.store(generation, Ordering::Release);
+        }
+        self.failed.store(!is_written, Ordering::Release);
+    }
 }
 
 impl Shared {
@@ -81,9 +109,23 @@ impl Shared {
         }
     }
 
+    /// Reads a row. Waits for a store that is being replaced, however long that takes: whoever began anew instead would
+    /// overwrite what is stored. Blocks.
+    ///
+    /// # Errors
+    /// Those about the value; those about the store only when the engine goes down.
+    pub(crate) fn read_row(&self, tree: Tree, key: &[u8]) -> Result<Option<Vec<u8>>, SnapshotError> {
+        loop {
+            match self.storage.snapshots.get(tree, key) {
+                Err(error) if error.is_about_store() && !self.is_draining() => std::thread::sleep(READ_AGAIN_AFTER),
+                read => return read,
+            }
+        }
+    }
+
     /// Whether the engine is going down.
     pub(crate) fn is_draining(&self) -> bool {
-        self.draining.load(std::sync::atomic::Ordering::Acquire)
+        self.draining.load(Ordering::Acquire)
     }
 }
 

@@ -26,6 +26,9 @@ pub struct Args {
     /// Data directory [default: ./swipeline-data]
     #[arg(long, value_name = "DIR")]
     pub data_dir: Option<PathBuf>,
+    /// Start although neither the snapshots nor the journal say how everything was, and go on with what is left
+    #[arg(long)]
+    pub accept_loss: bool,
 }
 
 /// Runs the server until SIGTERM or SIGINT.
@@ -40,6 +43,7 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ("server.listen", args.listen),
         ("server.admin_listen", args.admin_listen),
         ("data.dir", data_dir.transpose()?),
+        ("data.accept_loss", args.accept_loss.then(|| "true".to_owned())),
     ])?;
     telemetry::init_logs(&settings.log);
     let server = start(settings, Pages::Api)?;
@@ -62,6 +66,22 @@ pub fn announce(server: &RunningServer) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Ends the process after so long, whatever it waits for: a disk that does not answer must not keep it from ending. What was
+/// acknowledged is in the journal.
+fn end_within(limit: std::time::Duration) {
+    let watching = std::thread::Builder::new().name("shutdown-limit".to_owned()).spawn(move || {
+        std::thread::sleep(limit);
+        tracing::error!(
+            limit_ms = limit.as_millis() as u64,
+            "the shutdown takes longer than it may; the process ends without it, what was acknowledged is in the journal"
+        );
+        std::process::exit(1);
+    });
+    if let Err(error) = watching {
+        tracing::error!(%error, "nothing bounds this shutdown");
+    }
+}
+
 /// Waits for recovery, then for SIGTERM or SIGINT, then stops. A second signal stops at once.
 ///
 /// # Errors
@@ -80,6 +100,7 @@ pub async fn serve_until_stopped(mut server: RunningServer) -> anyhow::Result<Ex
         _ = interrupt.recv() => {}
     }
     tracing::info!("stopping");
+    end_within(server.stops_within());
     tokio::select! {
         stopped = server.stop() => stopped.context("the last checkpoint failed; acknowledged events are safe")?,
         _ = terminate.recv() => anyhow::bail!("stopped at once by a second signal"),

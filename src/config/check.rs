@@ -82,6 +82,12 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
         SERVED_LOG_BYTES_MIN,
         JOURNAL_BYTES_LIMIT,
     );
+    checks.between(
+        "data.free_bytes_min",
+        settings.data.free_bytes_min,
+        0,
+        JOURNAL_BYTES_LIMIT,
+    );
     checks.between("sessions.idle_ms", settings.sessions.idle_ms, 100, DURATION_MS_MAX);
     checks.between("sessions.max", settings.sessions.max, 1, 100_000_000);
     checks.between("sessions.arbiters", settings.sessions.arbiters, 1, THREADS_MAX);

@@ -116,6 +116,9 @@ pub enum Durability {
     Fsync,
 }
 
+/// Default of [`DataSettings::free_bytes_min`]: room for a checkpoint and for the store's own files.
+pub const FREE_BYTES_MIN_DEFAULT: u64 = 16 * 1024 * 1024;
+
 /// `[data]`: where and how durably state is kept.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct DataSettings {
@@ -131,6 +134,10 @@ pub struct DataSettings {
     pub served_log_percent: u8,
     /// The most bytes of that log; the oldest part goes.
     pub served_log_bytes_max: u64,
+    /// With less free space on the disk of the data directory writes are refused; feeds go on.
+    pub free_bytes_min: u64,
+    /// Starts although neither snapshots nor journal say how everything was.
+    pub accept_loss: bool,
 }
 
 impl Default for DataSettings {
@@ -142,6 +149,8 @@ impl Default for DataSettings {
             journal_keep_bytes: 512 * 1024 * 1024,
             served_log_percent: 0,
             served_log_bytes_max: 1024 * 1024 * 1024,
+            free_bytes_min: FREE_BYTES_MIN_DEFAULT,
+            accept_loss: false,
         }
     }
 }

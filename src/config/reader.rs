@@ -55,6 +55,8 @@ impl Reader {
         self.value("data.journal_keep_bytes", &mut settings.data.journal_keep_bytes);
         self.value("data.served_log_percent", &mut settings.data.served_log_percent);
         self.value("data.served_log_bytes_max", &mut settings.data.served_log_bytes_max);
+        self.value("data.free_bytes_min", &mut settings.data.free_bytes_min);
+        self.value("data.accept_loss", &mut settings.data.accept_loss);
         self.value("sessions.idle_ms", &mut settings.sessions.idle_ms);
         self.value("sessions.max", &mut settings.sessions.max);
         self.value("sessions.arbiters", &mut settings.sessions.arbiters);

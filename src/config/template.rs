@@ -73,6 +73,14 @@ const NOTES: [(&str, &str); 41] = [
         "The most bytes of that log; the oldest part goes.",
     ),
     (
+        "data.free_bytes_min",
+        "With less free space on the disk writes are refused, for feeds to go on; 0: never.",
+    ),
+    (
+        "data.accept_loss",
+        "For one start: go on although neither snapshots nor journal say how everything was.",
+    ),
+    (
         "sessions.idle_ms",
         "A session without sockets and requests for so long is put to sleep.",
     ),

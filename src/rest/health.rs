@@ -15,6 +15,10 @@ pub(crate) struct HealthDto {
     status: &'static str,
     /// The server's version.
     version: &'static str,
+    /// What does not work as it should although it serves: the disk is nearly full (nothing that has to be kept is taken),
+    /// or the snapshot store is being replaced. It ends by itself.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    degraded: Vec<String>,
 }
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
@@ -34,13 +38,15 @@ pub(crate) async fn livez(request: HttpRequest) -> Result<HttpResponse, Problem>
         &HealthDto {
             status: "ok",
             version: env!("CARGO_PKG_VERSION"),
+            degraded: Vec::new(),
         },
     )
 }
 
 /// May it serve?
 ///
-/// Only after recovery and warm-up, and not while it is shutting down.
+/// Only after recovery and warm-up, not while it is shutting down, and not while the journal cannot be written. What is
+/// wrong otherwise while it serves is named in `degraded`.
 #[utoipa::path(get, path = "/readyz", tag = "operations", security(()),
     responses(
         (status = 200, description = "Ready", body = HealthDto),
@@ -55,6 +61,7 @@ pub(crate) async fn readyz(request: HttpRequest, state: web::Data<AppState>) -> 
         &HealthDto {
             status: "ready",
             version: env!("CARGO_PKG_VERSION"),
+            degraded: state.degraded(),
         },
     )
 }

@@ -72,6 +72,9 @@ pub struct RunningServer {
     upkeep: JoinHandle<()>,
 }
 
+/// How long the last checkpoint of a shutdown may take beyond `server.shutdown_timeout_ms`.
+const LAST_CHECKPOINT_MAX: Duration = Duration::from_secs(15);
+
 /// The time now.
 pub(crate) fn now() -> TimestampMs {
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
@@ -91,6 +94,8 @@ pub fn engine_config(settings: &Settings) -> EngineConfig {
         journal_keep_bytes: settings.data.journal_keep_bytes,
         served_log_percent: settings.data.served_log_percent,
         served_log_bytes_max: settings.data.served_log_bytes_max,
+        free_bytes_min: settings.data.free_bytes_min,
+        accept_loss: settings.data.accept_loss,
         embedding_dim: (settings.index.dimension > 0).then_some(settings.index.dimension),
         exact_items_max: settings.index.exact_items_max,
         model: settings.model.path.clone(),
@@ -166,6 +171,12 @@ impl RunningServer {
             .engine()
             .cloned()
             .map_err(|problem| StartError::Broken(problem.to_string()))
+    }
+
+    /// How long a shutdown takes at most, the last checkpoint included.
+    #[must_use]
+    pub fn stops_within(&self) -> Duration {
+        Duration::from_millis(self.state.settings().server.shutdown_timeout_ms) + LAST_CHECKPOINT_MAX
     }
 
     /// Stops: no new work, calls in work are answered, sockets are told to reconnect elsewhere, a last checkpoint.

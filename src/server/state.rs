@@ -138,6 +138,13 @@ impl AppState {
         }
     }
 
+    /// What does not work as it should although it serves.
+    pub(crate) fn degraded(&self) -> Vec<String> {
+        self.engine()
+            .map(|engine| engine.readiness().degraded)
+            .unwrap_or_default()
+    }
+
     /// Who makes this call; the edge has found out.
     pub(crate) fn identity(&self, request: &HttpRequest) -> Result<Identity, Problem> {
         let known = request.extensions().get::<Identity>().cloned();

@@ -19,7 +19,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::files::write_atomically;
+use crate::files::{UNFINISHED_EXTENSION, remove_unfinished, write_atomically};
 
 /// The format of the directory that this program writes, and the newest it reads.
 pub const DATA_DIR_FORMAT: u32 = 1;
@@ -29,7 +29,7 @@ const VERSION_FILE: &str = "VERSION";
 const EPOCH_FILE: &str = "EPOCH";
 const PROBE_FILE: &str = "write-probe.tmp";
 /// What a directory that is not ours yet may contain.
-const HARMLESS_ENTRIES: [&str; 4] = [LOCK_FILE, "VERSION.tmp", PROBE_FILE, "lost+found"];
+const HARMLESS_ENTRIES: [&str; 2] = [LOCK_FILE, "lost+found"];
 
 /// How to open a [`DataDir`].
 #[derive(Clone, Debug)]
@@ -74,7 +74,10 @@ pub enum DataDirError {
         supported: u32,
     },
     /// Its version cannot be read.
-    #[error("the version file {path} of the data directory is damaged: {detail}")]
+    #[error(
+        "the version file {path} of the data directory is damaged: {detail}. If the directory is whole otherwise, delete \
+         the file; or restore a backup (`swipeline snapshot restore`)"
+    )]
     BadVersion {
         /// The version file.
         path: PathBuf,
@@ -119,7 +122,7 @@ impl DataDirError {
 pub struct DataDir {
     path: PathBuf,
     created: bool,
-    _lock: File,
+    lock: File,
 }
 
 /// The content of the version file.
@@ -143,7 +146,17 @@ impl DataDir {
         let lock = lock(path)?;
         let version_path = path.join(VERSION_FILE);
         let created = match fs::read(&version_path) {
-            Ok(content) => check_version(path, &version_path, &content).map(|()| false)?,
+            Ok(content) => match check_version(path, &version_path, &content) {
+                Err(DataDirError::BadVersion { detail, .. }) if holds_all_parts(path) => {
+                    rebuild_version(&version_path, options, &detail).map_err(at(path))?;
+                    false
+                }
+                checked => checked.map(|()| false)?,
+            },
+            Err(error) if error.kind() == io::ErrorKind::NotFound && holds_all_parts(path) => {
+                rebuild_version(&version_path, options, "it is missing").map_err(at(path))?;
+                false
+            }
             Err(error) if error.kind() == io::ErrorKind::NotFound => {
                 refuse_foreign(path)?;
                 write_version(&version_path, options).map_err(at(path))?;
@@ -157,10 +170,11 @@ impl DataDir {
             }
         };
         probe(path).map_err(at(path))?;
+        remove_unfinished(path).map_err(at(path))?;
         let data_dir = Self {
             path: path.to_path_buf(),
             created,
-            _lock: lock,
+            lock,
         };
         data_dir.create_parts()?;
         Ok(data_dir)
@@ -174,7 +188,7 @@ impl DataDir {
         let data_dir = Self {
             path: path.to_path_buf(),
             created: true,
-            _lock: lock,
+            lock,
         };
         data_dir.create_parts()?;
         Ok(data_dir)
@@ -196,6 +210,30 @@ impl DataDir {
     /// The directory itself.
     pub fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Whether the directory is still the one that was locked: what is written into one that was deleted is nowhere.
+    ///
+    /// # Errors
+    /// What is wrong, in words.
+    #[cfg(unix)]
+    pub(crate) fn is_in_place(&self) -> Result<(), String> {
+        use std::os::unix::fs::MetadataExt;
+        let unknown = |what: &str, error: &io::Error| format!("{what}: {error}");
+        let held = self.lock.metadata().map_err(|error| unknown("the lock", &error))?;
+        let found = fs::metadata(self.path.join(LOCK_FILE)).map_err(|error| unknown(LOCK_FILE, &error))?;
+        if (held.dev(), held.ino()) != (found.dev(), found.ino()) {
+            return Err("another directory has its name".to_owned());
+        }
+        fs::metadata(self.journal()).map_err(|error| unknown("journal", &error))?;
+        Ok(())
+    }
+
+    /// Elsewhere an open directory cannot be deleted.
+    #[cfg(not(unix))]
+    #[allow(clippy::unnecessary_wraps)]
+    pub(crate) fn is_in_place(&self) -> Result<(), String> {
+        Ok(())
     }
 
     /// Whether this call of open has made it.
@@ -272,6 +310,26 @@ fn write_version(version_path: &Path, options: &DataDirOptions) -> io::Result<()
     )
 }
 
+/// Whether everything is there that a data directory gets with its first start, the version left out. What a restore that
+/// died half way has left has no epoch.
+fn holds_all_parts(path: &Path) -> bool {
+    let holds_segment = |journal: PathBuf| {
+        fs::read_dir(journal).is_ok_and(|mut entries| {
+            entries.any(|entry| entry.is_ok_and(|entry| entry.path().extension().is_some_and(|end| end == "seg")))
+        })
+    };
+    path.join(EPOCH_FILE).is_file() && path.join("snapshots").is_dir() && holds_segment(path.join("journal"))
+}
+
+fn rebuild_version(version_path: &Path, options: &DataDirOptions, detail: &str) -> io::Result<()> {
+    tracing::error!(
+        path = %version_path.display(),
+        detail,
+        "the version file of the data directory cannot be read; everything else is there, so it is written again"
+    );
+    write_version(version_path, options)
+}
+
 fn check_version(path: &Path, version_path: &Path, content: &[u8]) -> Result<(), DataDirError> {
     let damaged = |detail| DataDirError::BadVersion {
         path: version_path.to_path_buf(),
@@ -294,7 +352,10 @@ fn refuse_foreign(path: &Path) -> Result<(), DataDirError> {
     let at_path = |source| DataDirError::from_io(path, source);
     for entry in fs::read_dir(path).map_err(at_path)? {
         let found = entry.map_err(at_path)?.file_name().to_string_lossy().into_owned();
-        if !found.starts_with('.') && !HARMLESS_ENTRIES.contains(&found.as_str()) {
+        let is_unfinished = Path::new(&found)
+            .extension()
+            .is_some_and(|end| end == UNFINISHED_EXTENSION);
+        if !found.starts_with('.') && !is_unfinished && !HARMLESS_ENTRIES.contains(&found.as_str()) {
             return Err(DataDirError::Foreign {
                 path: path.to_path_buf(),
                 found,

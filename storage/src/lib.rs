@@ -23,6 +23,7 @@ pub mod archive;
 pub mod backup;
 mod blobs;
 pub mod data_dir;
+mod disk_watch;
 mod files;
 pub mod journal;
 pub mod ownership;

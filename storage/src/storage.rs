@@ -1,15 +1,19 @@
 //! Everything that is stored, opened together: directory, lock, journal, snapshots, epoch. The one thing that the
 //! composition root opens; must not know what is stored.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::archive::{Archive, ArchiveError};
 use crate::blobs::Blobs;
 use crate::data_dir::{DataDir, DataDirError, DataDirOptions};
-use crate::journal::{EmbeddedJournal, Journal, JournalError, JournalOpenReport, JournalOptions, MemoryJournal};
+use crate::disk_watch::DiskWatch;
+use crate::journal::{EmbeddedJournal, Journal, JournalError, JournalOpenReport, JournalOptions, MemoryJournal, Seq};
 use crate::ownership::{EmbeddedOwnership, Ownership, OwnershipError};
-use crate::snapshot::{MemoryStore, SledOptions, SledStore, SnapshotError, SnapshotOpenReport, SnapshotStore};
+use crate::snapshot::{
+    MemoryStore, SledOptions, SledPlaces, SledStore, SnapshotError, SnapshotOpenReport, SnapshotStore, SupervisedStore,
+    SupervisorOptions,
+};
 
 /// How to open a [`Storage`].
 #[derive(Clone, Debug, Default)]
@@ -20,6 +24,12 @@ pub struct StorageOptions {
     pub journal: JournalOptions,
     /// The snapshot store.
     pub snapshots: SledOptions,
+    /// When a snapshot store that stalls or fails is replaced.
+    pub supervisor: SupervisorOptions,
+    /// With less free space on the disk, in bytes, the journal refuses new records; 0: never.
+    pub free_bytes_min: u64,
+    /// Starts although the snapshots cannot be read and the journal does not reach back to its first record.
+    pub accept_loss: bool,
     /// Now, milliseconds since 1970: part of the name of what is set aside.
     pub now_ms: i64,
 }
@@ -33,12 +43,30 @@ pub enum StorageError {
     /// The journal cannot be used.
     #[error(transparent)]
     Journal(#[from] JournalError),
+    /// Neither the snapshots nor the journal say how everything was.
+    #[error(
+        "the snapshots in {path} cannot be used ({reason}), and the journal begins with record {first} only: what is older \
+         would be lost. Nothing was changed. Ways out: restore a backup (`swipeline snapshot restore`); put the folder \
+         back if it was moved; or start once with `swipeline serve --accept-loss` (or data.accept_loss = true) and go on \
+         with what the journal holds"
+    )]
+    WouldLose {
+        /// The folder of the snapshots.
+        path: PathBuf,
+        /// What is wrong with them.
+        reason: String,
+        /// The first record of the journal.
+        first: Seq,
+    },
     /// The snapshot store cannot be used.
     #[error(transparent)]
     Snapshots(#[from] SnapshotError),
     /// The epoch cannot be raised.
     #[error(transparent)]
     Ownership(#[from] OwnershipError),
+    /// A thread cannot be started.
+    #[error("no thread for watching the disk: {0}")]
+    Watch(std::io::Error),
     /// The archive cannot be used.
     #[error(transparent)]
     Archive(#[from] ArchiveError),
@@ -76,6 +104,8 @@ pub struct Storage {
     pub ownership: Arc<dyn Ownership>,
     /// The same journal as above, for what only files can do (backup).
     pub(crate) embedded_journal: Option<Arc<EmbeddedJournal>>,
+    /// Looks after the disk; `None` in memory.
+    watch: Option<DiskWatch>,
     /// The directory and its lock, given back after the parts above; `None` in memory. Whoever keeps a handle of a part
     /// beyond this struct must keep this one as well.
     pub dir: Option<Arc<DataDir>>,
@@ -87,26 +117,48 @@ impl Storage {
     /// Opens (or creates) the data directory at `path` and everything in it. Blocks while the journal is checked.
     ///
     /// # Errors
-    /// When a part cannot be used; damage alone is no reason.
+    /// When a part cannot be used; damage alone is no reason, unless it would lose what nothing else holds: `WouldLose`.
     pub fn open(path: &Path, options: &StorageOptions) -> Result<Self, StorageError> {
         let dir = DataDir::open(path, &options.data_dir)?;
         let ownership = EmbeddedOwnership::open(&dir, options.now_ms)?;
-        let (snapshots, snapshot_report) = SledStore::open(&dir.snapshots(), options.snapshots, options.now_ms)?;
         let (journal, journal_report) = EmbeddedJournal::open(&dir.journal(), options.journal)?;
+        let first = journal_report.first_seq;
+        let snapshot_options = SledOptions {
+            may_be_empty: options.accept_loss || first <= Seq::FIRST,
+            ..options.snapshots
+        };
+        let settled = SledPlaces::settle(&dir.snapshots());
+        settled.map_err(|source| SnapshotError::Io {
+            path: dir.snapshots(),
+            source,
+        })?;
+        let opened = SledStore::open(&dir.snapshots(), snapshot_options, options.now_ms);
+        let (snapshots, snapshot_report) = opened.map_err(|error| match error {
+            SnapshotError::Unreadable { path, reason } => StorageError::WouldLose { path, reason, first },
+            error => StorageError::Snapshots(error),
+        })?;
+        let places = Arc::new(SledPlaces::new(&dir.snapshots(), options.snapshots));
+        let supervised = SupervisedStore::new(Arc::new(snapshots), places, options.supervisor);
+        let snapshots = supervised.map_err(|source| SnapshotError::Io {
+            path: dir.snapshots(),
+            source,
+        })?;
         let archive = Archive::open(&dir, options.now_ms)?;
         let report = OpenReport {
             created: dir.created(),
             journal: journal_report,
             snapshots: snapshot_report,
         };
-        let journal = Arc::new(journal);
+        let (dir, journal) = (Arc::new(dir), Arc::new(journal));
+        let watch = DiskWatch::start(&dir, &journal, options.free_bytes_min).map_err(StorageError::Watch)?;
         Ok(Self {
             journal: Arc::clone(&journal) as Arc<dyn Journal>,
             snapshots: Arc::new(snapshots),
             blobs: Arc::new(Blobs::Folder(dir.blobs())),
             archive: Some(Arc::new(archive)),
             ownership: Arc::new(ownership),
-            dir: Some(Arc::new(dir)),
+            watch: Some(watch),
+            dir: Some(dir),
             report,
             embedded_journal: Some(journal),
         })
@@ -134,6 +186,7 @@ impl Storage {
             snapshots,
             blobs,
             archive: None,
+            watch: None,
             ownership,
             dir: None,
             report: OpenReport {
@@ -144,6 +197,13 @@ impl Storage {
         }
     }
 
+    /// What does not work as it should although it serves, in words; empty when all is well. Whether the journal works is
+    /// told by [`Journal::subscribe`].
+    pub fn troubles(&self) -> Vec<String> {
+        let disk = self.watch.as_ref().and_then(DiskWatch::trouble);
+        disk.into_iter().chain(self.snapshots.health().trouble).collect()
+    }
+
     /// Writes out and syncs everything; the journal accepts nothing afterwards.
     ///
     /// # Errors
@@ -151,9 +211,6 @@ impl Storage {
     pub fn close(&self) -> Result<(), StorageError> {
         // The journal first: a snapshot must not be on the disk before the records that it includes.
         self.journal.shutdown()?;
-        if let Some(archive) = &self.archive {
-            archive.warm.flush()?;
-        }
         Ok(self.snapshots.flush()?)
     }
 }
@@ -161,18 +218,22 @@ impl Storage {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::journal::{NewRecord, Seq};
+    use crate::journal::NewRecord;
     use crate::partition::partition_of;
     use crate::snapshot::{SnapshotOp, Tree};
 
-    fn use_it(storage: &Storage) -> Seq {
+    fn append(storage: &Storage) -> Seq {
         let record = NewRecord {
             kind: 1,
             version: 1,
             partition: partition_of("u1"),
             payload: b"like",
         };
-        let seq = storage.journal.append(record).expect("the journal accepts");
+        storage.journal.append(record).expect("the journal accepts")
+    }
+
+    fn use_it(storage: &Storage) -> Seq {
+        let seq = append(storage);
         let put = SnapshotOp::Put {
             tree: Tree::Users,
             key: b"u1".to_vec(),
@@ -206,6 +267,50 @@ mod tests {
         assert!(matches!(second, Err(StorageError::DataDir(DataDirError::InUse(_)))));
         drop(storage);
         Storage::open(dir.path(), &StorageOptions::default()).expect("it opens");
+    }
+
+    #[test]
+    fn no_empty_start_when_the_journal_does_not_reach_back() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let options = StorageOptions {
+            journal: JournalOptions {
+                segment_bytes_max: 100,
+                ..JournalOptions::default()
+            },
+            ..StorageOptions::default()
+        };
+        let storage = Storage::open(dir.path(), &options).expect("it opens");
+        for number in 1..=4 {
+            assert_eq!(append(&storage), Seq(number));
+            storage.journal.flush().expect("flushed");
+        }
+        storage.journal.trim(Seq(4)).expect("trimmed");
+        assert_eq!(use_it(&storage), Seq(5));
+        drop(storage);
+        let store = dir.path().join("snapshots");
+        let elsewhere = dir.path().join("elsewhere");
+        std::fs::rename(&store, &elsewhere).expect("moved");
+        for _ in 0..2 {
+            // Also at the second try: a refused start must not make the next one possible.
+            let refused = Storage::open(dir.path(), &options).err();
+            assert!(matches!(&refused, Some(StorageError::WouldLose { .. })), "{refused:?}");
+            let text = refused.map(|error| error.to_string()).unwrap_or_default();
+            assert!(
+                text.contains("--accept-loss") && text.contains("snapshot restore"),
+                "{text}"
+            );
+        }
+        let accepting = StorageOptions {
+            accept_loss: true,
+            ..options.clone()
+        };
+        let storage = Storage::open(dir.path(), &accepting).expect("it opens");
+        assert_eq!(storage.snapshots.get(Tree::Users, b"u1").expect("read"), None);
+        drop(storage);
+        std::fs::remove_dir_all(&store).expect("removed");
+        std::fs::rename(&elsewhere, &store).expect("put back");
+        let storage = Storage::open(dir.path(), &options).expect("it opens again");
+        assert!(storage.snapshots.get(Tree::Users, b"u1").expect("read").is_some());
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod control;
 mod crash;
 mod degradation;
 mod demo;
+mod disk;
 mod durability;
 mod enrichment;
 mod experiments;

@@ -98,7 +98,7 @@ fn read_cold(
 
 fn read_warm(store: &Archive, kind: ArchiveKind, each: &mut dyn FnMut(Vec<Cell>, i64)) -> Result<(), ArchiveError> {
     for bucket in store.warm.buckets(kind) {
-        for batch in store.warm.batches(kind, bucket.start_ms)? {
+        for batch in store.warm.batches(kind, bucket.start_ms) {
             for (sequence, entry) in store.warm.entries(kind, bucket.start_ms, &[batch])? {
                 for_each_row(kind, sequence, &entry, each);
             }

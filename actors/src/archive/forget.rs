@@ -1,10 +1,12 @@
-//! Forgetting a user in the archive: noted durably before anything is erased, done by the archive's thread within the
-//! stated time, and gone on with after a crash.
+//! Erasing the bytes of deleted users, in the archive and everywhere else: noted durably with the deletion, done by the
+//! archive's thread within the stated time, many users at a time, and gone on with after a crash.
 
+use rustc_hash::FxHashMap;
 use swipeline_models::ids::UserId;
+use swipeline_models::time::TimestampMs;
 use swipeline_storage::archive::{ArchiveKind, Forgotten};
 use swipeline_storage::table::{Cell, Table};
-use swipeline_storage::{Archive, ArchiveError, partition_of};
+use swipeline_storage::{Archive, ArchiveError, JournalError, Partition, SnapshotError, partition_of};
 
 use super::tables::is_about;
 use super::{ArchiveService, now_ms};
@@ -13,89 +15,88 @@ use crate::records::JournalEntry;
 use crate::shared::{Shared, report_damage};
 
 impl ArchiveService {
-    /// Notes that a user has to be forgotten: everything up to now. The session must have ended, and the journal's
-    /// records be erased before [`ArchiveService::forget_noted`] is called. Blocks.
+    /// Notes durably that a user has to be forgotten: everything up to a journal number. Blocks.
     ///
     /// # Errors
-    /// When it cannot be noted; nothing may be erased then, or the archive would keep what nobody knows of.
-    pub(crate) fn note_forgotten(&self, shared: &Shared, user: &UserId) -> Result<(), EngineError> {
+    /// When it cannot be noted.
+    pub(crate) fn note_forgotten(&self, user: &UserId, up_to_seq: u64, at: TimestampMs) -> Result<(), EngineError> {
         let Some(store) = &self.store else { return Ok(()) };
-        let failed =
-            |error: &dyn std::fmt::Display| EngineError::Unavailable(format!("the archive cannot forget: {error}"));
-        let up_to_seq = shared.storage.journal.flush().map_err(|error| failed(&error))?.0;
         let forgotten = Forgotten {
             user: user.as_str().to_owned(),
             up_to_seq,
-            at_ms: now_ms(),
+            at_ms: at.0,
         };
-        self.held.lock().push(forgotten.user.clone());
         let noted = store.forget.add(forgotten);
-        if noted.is_err() {
-            self.forget_noted(user);
-        }
-        noted.map_err(|error| failed(&error))
+        noted.map_err(|error| EngineError::Unavailable(format!("not everything would be erased: {error}")))
     }
 
-    /// Lets the archive forget somebody who was noted.
-    pub(crate) fn forget_noted(&self, user: &UserId) {
-        let mut held = self.held.lock();
-        if let Some(place) = held.iter().position(|name| name == user.as_str()) {
-            held.swap_remove(place);
+    /// Notes somebody whom the journal says to be forgotten, unless that is noted. Blocks.
+    pub(crate) fn note_again(&self, user: &UserId, up_to_seq: u64, at: TimestampMs) {
+        let Some(store) = &self.store else { return };
+        let is_meant = |one: &Forgotten| one.user == user.as_str() && one.up_to_seq >= up_to_seq;
+        if store.forget.waiting().iter().any(is_meant) {
+            return;
         }
-        drop(held);
-        self.wake();
-    }
-}
-
-/// Erases the journal's records of those who were to be forgotten when the process died.
-pub(super) fn finish_erasures(shared: &Shared) {
-    let Some(store) = &shared.archive.store else { return };
-    for Forgotten { user, up_to_seq, .. } in store.forget.waiting() {
-        let is_meant = &mut |record: &swipeline_storage::Record| {
-            record.seq.0 <= up_to_seq
-                && JournalEntry::read(record).is_ok_and(|entry| entry.user() == Some(user.as_str()))
-        };
-        if let Err(error) = shared.storage.journal.erase(partition_of(&user), is_meant) {
-            report_damage("erasure that could not be finished", &error);
+        if let Err(error) = self.note_forgotten(user, up_to_seq, at) {
+            report_damage("deletion that could not be noted", &error);
         }
     }
 }
 
-/// Forgets all who were noted and are not held back.
-pub(super) fn forget_all(shared: &Shared, store: &Archive) -> Result<(), ArchiveError> {
-    let held = shared.archive.held.lock().clone();
-    let waiting: Vec<Forgotten> = store
-        .forget
-        .waiting()
-        .into_iter()
-        .filter(|one| !held.contains(&one.user))
-        .collect();
+/// Forgets all who were noted, in the journal, the snapshots, the served log and the archive. Returns whether there were
+/// any. What fails is done again as a whole, which is harmless.
+pub(super) fn forget_all(shared: &Shared, store: &Archive) -> Result<bool, ArchiveError> {
+    let waiting = store.forget.waiting();
     if waiting.is_empty() {
-        return Ok(());
+        return Ok(false);
+    }
+    let mut erased = erase_records(shared, &waiting).map_err(|error| failed("the journal", &error))?;
+    // The rows went with the deletion; this is for what the store still has of them on the disk.
+    shared.storage.snapshots.compact()?;
+    for one in &waiting {
+        let user = UserId::new(&one.user);
+        let in_log = user.map_or(Ok(0), |user| shared.served.erase(&user));
+        erased += in_log.map_err(|error| failed("the served log", &error))?;
     }
     shared.archive.keep_still(|| {
-        let mut erased = 0;
         for one in &waiting {
             erased += erase(store, one)?;
         }
-        store.warm.wipe()?;
-        store.forget.done(&waiting)?;
-        tracing::info!(users = waiting.len(), erased, "the archive has forgotten");
         Ok::<(), ArchiveError>(())
     })?;
+    store.forget.done(&waiting)?;
+    tracing::info!(users = waiting.len(), erased, "users were forgotten");
     let bound_ms = shared.world.params.load().archive.forget_ms_max;
     for one in &waiting {
         let took_ms = now_ms() - one.at_ms;
         metrics::histogram!("swipeline_archive_forget_seconds").record(took_ms as f64 / 1_000.0);
         if took_ms > bound_ms {
-            tracing::error!(
-                took_ms,
-                bound_ms,
-                "the archive took longer to forget a user than it may"
-            );
+            tracing::error!(took_ms, bound_ms, "it took longer to forget a user than it may");
         }
     }
-    Ok(())
+    Ok(true)
+}
+
+fn failed(what: &str, error: &dyn std::fmt::Display) -> ArchiveError {
+    ArchiveError::Warm(SnapshotError::Unavailable(format!(
+        "nothing could be erased in {what}: {error}"
+    )))
+}
+
+/// Erases the journal's records of those who are forgotten, the ones that say so too.
+fn erase_records(shared: &Shared, waiting: &[Forgotten]) -> Result<u64, JournalError> {
+    let partitions: Vec<Partition> = waiting.iter().map(|one| partition_of(&one.user)).collect();
+    let mut up_to: FxHashMap<&str, u64> = FxHashMap::default();
+    for one in waiting {
+        let known = up_to.entry(one.user.as_str()).or_default();
+        *known = one.up_to_seq.max(*known);
+    }
+    shared.storage.journal.erase_in(&partitions, &mut |record| {
+        JournalEntry::read(record).is_ok_and(|entry| {
+            let up_to = entry.user().and_then(|user| up_to.get(user));
+            up_to.is_some_and(|up_to| record.seq.0 <= *up_to)
+        })
+    })
 }
 
 fn erase(store: &Archive, one: &Forgotten) -> Result<u64, ArchiveError> {

@@ -41,6 +41,10 @@ const RETENTION_INTERVAL: Duration = Duration::from_secs(60);
 /// After a failure the thread waits at least so long.
 const RETRY_AFTER: Duration = Duration::from_secs(1);
 
+/// After forgetting, the thread rests so many times as long from it: a tenth of its time goes into that at most, unless the
+/// time within which users have to be forgotten asks for more.
+const FORGET_REST_FACTOR: u32 = 9;
+
 enum Command {
     /// Everything that is there becomes files, now.
     Roll(SyncSender<Result<(), String>>),
@@ -54,9 +58,6 @@ pub(crate) struct ArchiveService {
     slates: Arc<WaitingSlates>,
     /// Held by whoever moves entries between tiers or reads all of them.
     tiers: Mutex<()>,
-    /// Those of the forget list whose journal records are not erased yet: the archive waits for that, or it would take
-    /// them up again.
-    held: Mutex<Vec<String>>,
     commands: Mutex<Option<SyncSender<Command>>>,
     thread: Mutex<Option<std::thread::JoinHandle<()>>>,
     last_error: Mutex<Option<String>>,
@@ -71,7 +72,6 @@ impl ArchiveService {
             store,
             slates: Arc::default(),
             tiers: Mutex::new(()),
-            held: Mutex::default(),
             commands: Mutex::new(None),
             thread: Mutex::new(None),
             last_error: Mutex::new(None),
@@ -82,6 +82,11 @@ impl ArchiveService {
     /// Where slates wait for the archive; `None` when there is none.
     pub(crate) fn slates(&self) -> Option<Arc<WaitingSlates>> {
         self.store.as_ref().map(|_| Arc::clone(&self.slates))
+    }
+
+    /// Whether there is one.
+    pub(crate) fn is_there(&self) -> bool {
+        self.store.is_some()
     }
 
     /// Starts the thread. It ends with [`ArchiveService::close`] or with the last handle of the engine.
@@ -168,16 +173,16 @@ impl ArchiveService {
 struct Thread {
     retained_at: Option<Instant>,
     failed: bool,
+    /// Before that nobody is forgotten: rewriting the store takes its time, so those who come meanwhile go together.
+    forget_after: Option<Instant>,
 }
 
 fn run(shared: &Weak<Shared>, commands: &Receiver<Command>) {
     let mut thread = Thread {
         retained_at: None,
         failed: false,
+        forget_after: None,
     };
-    if let Some(shared) = shared.upgrade() {
-        forget::finish_erasures(&shared);
-    }
     let mut wait = Duration::ZERO;
     loop {
         let command = match commands.recv_timeout(wait) {
@@ -200,7 +205,7 @@ impl Thread {
         let flush_after = Duration::from_millis(u64::try_from(flush_after).unwrap_or(0));
         let outcome = match command {
             Some(Command::Roll(done)) => {
-                let rolled = forget::forget_all(shared, &store).and_then(|()| {
+                let rolled = self.forget(shared, &store).and_then(|()| {
                     flush::flush(shared, &store)?;
                     roll::roll_everything(shared, &store)
                 });
@@ -222,7 +227,7 @@ impl Thread {
 
     /// Returns whether there is more to do at once.
     fn work(&mut self, shared: &SharedRef, store: &Archive) -> Result<bool, ArchiveError> {
-        forget::forget_all(shared, store)?;
+        self.forget(shared, store)?;
         if shared.world.params.load().archive.enabled {
             flush::flush(shared, store)?;
         }
@@ -233,6 +238,19 @@ impl Thread {
             self.retained_at = Some(Instant::now());
         }
         Ok(has_more)
+    }
+
+    fn forget(&mut self, shared: &SharedRef, store: &Archive) -> Result<(), ArchiveError> {
+        if self.forget_after.is_some_and(|at| Instant::now() < at) {
+            return Ok(());
+        }
+        let began = Instant::now();
+        if forget::forget_all(shared, store)? {
+            let bound_ms = u64::try_from(shared.world.params.load().archive.forget_ms_max).unwrap_or(0);
+            let rest = began.elapsed() * FORGET_REST_FACTOR;
+            self.forget_after = Some(Instant::now() + rest.min(Duration::from_millis(bound_ms / 4)));
+        }
+        Ok(())
     }
 
     fn report(&mut self, shared: &Shared, outcome: Result<(), ArchiveError>) {

@@ -50,7 +50,7 @@ pub(super) fn roll_everything(shared: &Shared, store: &Archive) -> Result<(), Ar
 /// Makes one file of an interval. Returns whether some of it is left.
 fn roll(shared: &Shared, store: &Archive, kind: ArchiveKind, start_ms: i64) -> Result<bool, ArchiveError> {
     shared.archive.keep_still(|| {
-        let batches = store.warm.batches(kind, start_ms)?;
+        let batches = store.warm.batches(kind, start_ms);
         let mut part = store.cold.begin(kind, start_ms, &archive_table(kind))?;
         let mut taken = 0;
         for some in batches.chunks(BATCHES_AT_A_TIME) {

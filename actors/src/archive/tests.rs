@@ -258,3 +258,68 @@ fn old_intervals_become_files_by_themselves() {
         engine.shutdown().await.expect("shut down");
     });
 }
+
+fn is_on_disk(path: &Path, needle: &[u8]) -> bool {
+    if path.is_dir() {
+        let mut entries = std::fs::read_dir(path).expect("listed");
+        return entries.any(|entry| is_on_disk(&entry.expect("an entry").path(), needle));
+    }
+    // What is rewritten may go away meanwhile.
+    let bytes = std::fs::read(path).unwrap_or_default();
+    bytes.windows(needle.len()).any(|window| window == needle)
+}
+
+#[test]
+fn no_byte_of_a_deleted_user_stays_and_a_deletion_that_died_is_gone_on_with() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let names = ["first-to-be-forgotten", "second-to-be-forgotten"];
+    actix::System::new().block_on(async {
+        let engine = start(dir.path()).await;
+        put_items(&engine).await;
+        for name in names {
+            like(&engine, name, &format!("{name}-1"), 100).await;
+            feed(&engine, name).await;
+        }
+        like(&engine, "stays", "s1", 100).await;
+        engine.checkpoint().await.expect("a checkpoint");
+        engine.roll_archive().await.expect("rolled");
+        assert!(engine.delete_user(&user(names[0])).await.expect("deleted"));
+        let forgotten = |engine: &Engine| {
+            engine
+                .archive_status()
+                .is_some_and(|status| status.waiting_to_forget == 0)
+        };
+        eventually("the first is forgotten", || forgotten(&engine)).await;
+        assert!(!is_on_disk(dir.path(), names[0].as_bytes()));
+        assert!(is_on_disk(dir.path(), names[1].as_bytes()));
+        engine.shutdown().await.expect("shut down");
+        drop(engine);
+        // The process died when the journal had the deletion, and nothing else had.
+        append_deletion(dir.path(), names[1]).await;
+        let engine = start(dir.path()).await;
+        eventually("the second is forgotten", || forgotten(&engine)).await;
+        assert_eq!(events(&engine), ["s1"]);
+        engine.shutdown().await.expect("shut down");
+        drop(engine);
+        assert!(!is_on_disk(dir.path(), names[1].as_bytes()));
+        assert!(is_on_disk(dir.path(), b"stays"));
+    });
+}
+
+async fn append_deletion(dir: &Path, name: &str) {
+    use crate::records::JournalEntry;
+    let began = Instant::now();
+    let storage = loop {
+        match swipeline_storage::Storage::open(dir, &swipeline_storage::StorageOptions::default()) {
+            Ok(storage) => break storage,
+            Err(error) => assert!(began.elapsed() < WAIT_MAX, "no storage: {error}"),
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    };
+    let entry = JournalEntry::Forgotten {
+        user: user(name),
+        at: TimestampMs(crate::clock::now().0),
+    };
+    entry.append(&*storage.journal).expect("appended");
+    storage.close().expect("closed");
+}

@@ -2,6 +2,7 @@
 //! start actors.
 
 use super::*;
+use crate::records::decode_bytes;
 
 /// Opens the data dir, or makes a storage in memory.
 ///
@@ -12,6 +13,8 @@ pub(super) fn open_storage(config: &EngineConfig) -> Result<Storage, EngineError
         Some(path) => {
             let mut options = StorageOptions {
                 now_ms: clock::now().0,
+                accept_loss: config.accept_loss,
+                free_bytes_min: config.free_bytes_min,
                 ..StorageOptions::default()
             };
             options.journal.durability = if config.fsync {
@@ -68,7 +71,9 @@ pub(super) fn open(
         gate: Default::default(),
         catalogue_dirty: parking_lot::Mutex::default(),
         draining: AtomicBool::new(false),
+        written: Default::default(),
     });
+    refuse_gap(&shared)?;
     recover(&shared)?;
     model::install_configured(&shared)?;
     ArchiveService::start(&shared)
@@ -76,4 +81,28 @@ pub(super) fn open(
     let unreadable = |error| EngineError::DataDir(format!("the learner cannot be read: {error}"));
     shared.learner.load(&shared).map_err(unreadable)?;
     Ok(shared)
+}
+
+/// The snapshots say up to which record they include everything; the journal has to go on right behind it. A store that
+/// came back older than that, or that was begun anew behind a trimmed journal, does not hold what was in between.
+fn refuse_gap(shared: &Shared) -> Result<(), EngineError> {
+    let first = shared.storage.report.journal.first_seq;
+    let stored = shared.storage.snapshots.get(Tree::Meta, service::META_KEYS.sequence);
+    let included = stored.ok().flatten().and_then(|bytes| decode_bytes::<u64>(&bytes).ok());
+    let included = included.unwrap_or(0);
+    if first.0 <= included + 1 || first <= swipeline_storage::Seq::FIRST {
+        return Ok(());
+    }
+    let what = format!(
+        "the snapshots include everything up to record {included}, and the journal begins with record {first}: what was \
+         in between is in neither"
+    );
+    if shared.config.accept_loss {
+        tracing::error!(what, "starting with what is left, as was asked for");
+        return Ok(());
+    }
+    Err(EngineError::DataDir(format!(
+        "{what}. Nothing was changed. Ways out: restore a backup (`swipeline snapshot restore`), or start once with \
+         `swipeline serve --accept-loss` (or data.accept_loss = true) and go on with what is left"
+    )))
 }

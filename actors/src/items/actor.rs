@@ -40,6 +40,8 @@ pub(crate) struct ItemTick;
 pub(crate) struct ItemSnapshot {
     /// No signal of a record up to this number is on its way any more.
     pub(crate) cut: u64,
+    /// Also if nothing has changed.
+    pub(crate) everything: bool,
 }
 
 impl ItemActor {
@@ -125,9 +127,9 @@ impl Handler<ItemTick> for ItemActor {
 impl Handler<ItemSnapshot> for ItemActor {
     type Result = Option<Vec<u8>>;
 
-    fn handle(&mut self, ItemSnapshot { cut }: ItemSnapshot, _context: &mut Self::Context) -> Self::Result {
-        self.included.raise(cut);
-        if !std::mem::take(&mut self.is_dirty) {
+    fn handle(&mut self, snapshot: ItemSnapshot, _context: &mut Self::Context) -> Self::Result {
+        self.included.raise(snapshot.cut);
+        if !std::mem::take(&mut self.is_dirty) && !snapshot.everything {
             return None;
         }
         Some(StoredItem::encode(&self.stats, &self.included))

@@ -179,9 +179,9 @@ impl ItemRouter {
         }
     }
 
-    /// The changed statistics of all items as snapshot rows. They include every record up to `cut`: none of those may be
-    /// on its way to this router any more.
-    pub(crate) async fn snapshots(&self, shared: &SharedRef, cut: u64) -> Vec<SnapshotOp> {
+    /// The changed statistics of all items as snapshot rows, or with `everything` the unchanged ones too. They include every
+    /// record up to `cut`: none of those may be on its way to this router any more.
+    pub(crate) async fn snapshots(&self, shared: &SharedRef, cut: u64, everything: bool) -> Vec<SnapshotOp> {
         self.deliver_all_waiting(shared).await;
         let actors: Vec<(Row, Addr<ItemActor>)> = self
             .actors
@@ -191,7 +191,7 @@ impl ItemRouter {
         let mut rows = Vec::new();
         for batch in actors.chunks(SNAPSHOTS_AT_A_TIME) {
             let asked = batch.iter().map(|(row, actor)| {
-                let answer = actor.send(ItemSnapshot { cut });
+                let answer = actor.send(ItemSnapshot { cut, everything });
                 async move { (*row, answer.await) }
             });
             for (row, answer) in futures_util::future::join_all(asked).await {

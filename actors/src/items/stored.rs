@@ -60,7 +60,7 @@ pub(super) fn item_now(shared: &Shared, row: Row) -> Option<StoredItem> {
 
 /// The statistics of an item as they were stored; empty ones when there are none or they are damaged. Blocks.
 pub(super) fn stored_item(shared: &Shared, row: Row) -> StoredItem {
-    read(shared.storage.snapshots.get(Tree::ItemStats, &row.to_be_bytes()))
+    read(shared.read_row(Tree::ItemStats, &row.to_be_bytes()))
 }
 
 fn read(stored: Result<Option<Vec<u8>>, SnapshotError>) -> StoredItem {

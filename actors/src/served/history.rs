@@ -121,7 +121,8 @@ impl ServedHistory {
                     | JournalEntry::Items(_)
                     | JournalEntry::ItemDeleted { .. }
                     | JournalEntry::Params(_)
-                    | JournalEntry::Model(_),
+                    | JournalEntry::Model(_)
+                    | JournalEntry::Forgotten { .. },
                 )
                 | Err(RecordError::Unknown { .. } | RecordError::Malformed { .. }) => {}
             }

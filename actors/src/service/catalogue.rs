@@ -107,6 +107,11 @@ impl CatalogueDirty {
         }
     }
 
+    /// These rows have to be written, whether or not they have changed.
+    pub(crate) fn mark(&mut self, rows: Vec<Row>) {
+        self.rows.extend(rows);
+    }
+
     /// The same as rows of the snapshots, made one by one: a whole catalogue of them would not fit beside itself.
     pub(crate) fn rows<'a>(&'a self, shared: &'a Shared) -> impl Iterator<Item = SnapshotOp> + 'a {
         let put = |row: &Row| {

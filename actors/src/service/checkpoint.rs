@@ -108,8 +108,32 @@ pub(crate) async fn checkpoint(shared: &SharedRef) -> Result<Checkpoint, EngineE
 
 async fn make(shared: &SharedRef) -> Result<Checkpoint, EngineError> {
     let mut unwritten = shared.checkpoint.lock().await;
+    let generation = shared.storage.snapshots.generation();
+    let everything = shared.written.is_all_due(generation);
+    let written = write_checkpoint(shared, everything, &mut unwritten).await;
+    // Whatever the store became meanwhile, what was written went to the one before it, or it is not known.
+    let is_written = written.is_ok() && shared.storage.snapshots.generation() == generation;
+    shared.written.note(generation, is_written);
+    let (mut done, cut) = written?;
+    if is_written {
+        done.journal_bytes_freed = trim(shared, cut.number);
+        cut.effects.are_written();
+        shared.params.are_stored(cut.params);
+        shared.models.are_stored(cut.models);
+    }
+    Ok(done)
+}
+
+async fn write_checkpoint(
+    shared: &SharedRef,
+    everything: bool,
+    unwritten: &mut CheckpointRows,
+) -> Result<(Checkpoint, Cut), EngineError> {
     let started = Instant::now();
-    let mut rows = std::mem::take(&mut *unwritten);
+    if everything {
+        mark_everything(shared);
+    }
+    let mut rows = std::mem::take(unwritten);
     let inside = shared.clone();
     let taken = tokio::task::spawn_blocking(move || {
         let cut = take_cut(&inside, &mut rows);
@@ -118,7 +142,7 @@ async fn make(shared: &SharedRef) -> Result<Checkpoint, EngineError> {
     let (cut, mut rows) = taken
         .await
         .map_err(|error| EngineError::Unavailable(error.to_string()))?;
-    rows.extend(shared.items.snapshots(shared, cut.number.0).await);
+    rows.extend(shared.items.snapshots(shared, cut.number.0, everything).await);
     let sessions = match shared.sessions.write_all(shared).await {
         Ok(sessions) => sessions,
         Err(error) => {
@@ -143,19 +167,29 @@ async fn make(shared: &SharedRef) -> Result<Checkpoint, EngineError> {
             )));
         }
     };
-    let number = cut.number;
-    cut.effects.are_written();
-    shared.params.are_stored(cut.params);
-    shared.models.are_stored(cut.models);
-    let freed = trim(shared, number);
     let took = started.elapsed();
     metrics::histogram!("swipeline_checkpoint_seconds").record(took.as_secs_f64());
-    Ok(Checkpoint {
-        sequence: number.0,
+    let done = Checkpoint {
+        sequence: cut.number.0,
         rows: written + sessions,
-        journal_bytes_freed: freed,
+        journal_bytes_freed: 0,
         took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
-    })
+    };
+    Ok((done, cut))
+}
+
+/// Everything that is in memory counts as changed: the snapshots may lack what was taken as written.
+fn mark_everything(shared: &Shared) {
+    tracing::warn!("this checkpoint writes everything again, because the last one failed or the store was replaced");
+    let world = &shared.world;
+    let rows: Vec<Row> = world.catalogue.load().iter().map(|(row, _)| row).collect();
+    rows.iter().for_each(|row| world.co_visits.mark_dirty(*row));
+    shared.catalogue_dirty.lock().mark(rows);
+    (0..world.session_knn.pages()).for_each(|page| world.session_knn.mark_dirty(page));
+    (0..world.similar_users.pages()).for_each(|page| world.similar_users.mark_dirty(page));
+    shared.learner.put_rows_back();
+    shared.params.are_stored(FxHashSet::default());
+    shared.models.mark_unstored();
 }
 
 /// What a checkpoint includes.

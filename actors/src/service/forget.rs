@@ -1,56 +1,67 @@
-//! Forgetting a user: memory, snapshots and journal, durably; the archive follows within its time.
+//! Forgetting a user: out of memory and of everybody's sight at once, durably; the bytes leave the disk within
+//! `archive.forget_ms_max`, by the archive's thread.
 
 use swipeline_models::ids::UserId;
-use swipeline_storage::{SnapshotOp, Tree, partition_of};
+use swipeline_storage::partition_of;
 
 use crate::api::EngineError;
+use crate::clock;
 use crate::records::JournalEntry;
-use crate::session::Forget;
-use crate::shared::SharedRef;
+use crate::service::settle;
+use crate::session::{Forget, deletions_of};
+use crate::shared::{SharedRef, journal_error};
 
-/// Forgets everything about a user. Returns whether anything was known. When this returns, no file of the data dir holds
-/// the user's id in a readable place but the archive, which forgets within `archive.forget_ms_max`: journal records are overwritten in place, the snapshot row is deleted and the store
-/// compacted, because a log-structured store would keep the old value for an unknown time.
+/// Forgets everything about a user. Returns whether anything was known. When this returns, the user is gone from memory and
+/// from the snapshots, and a record in the journal says so: whatever dies now, an earlier record of the user counts for
+/// nothing any more. The bytes that are still on the disk (journal, snapshots, served log, archive) are erased within
+/// `archive.forget_ms_max`, also after a restart (see [`crate::archive`]).
 pub(crate) async fn forget_user(shared: &SharedRef, user: &UserId) -> Result<bool, EngineError> {
-    // No checkpoint may write the session down again meanwhile, and nobody may start it.
-    let _no_checkpoint = shared.checkpoint.lock().await;
     let was_known = shared.sessions.ask(shared, user, || Forget).await?;
+    // Nobody may start the session again from now on, and whoever did meanwhile goes as well.
     let guard = shared.sessions.forget(user);
+    if let Some(started) = shared.sessions.active(user) {
+        // A session that has died is gone too.
+        let _ = started.send(Forget).await;
+    }
     let (inside, inside_user) = (shared.clone(), user.clone());
-    let erased = tokio::task::spawn_blocking(move || {
-        // Also for a user whom nobody knows: the archive reaches further back than snapshots that were lost.
-        inside.archive.note_forgotten(&inside, &inside_user)?;
-        let erased = if was_known {
-            erase(&inside, &inside_user)
-        } else {
-            Ok(())
-        };
-        inside.archive.forget_noted(&inside_user);
-        erased
-    });
-    let erased = erased.await;
+    let forgotten = tokio::task::spawn_blocking(move || forget(&inside, &inside_user)).await;
     drop(guard);
-    erased.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+    let sequence = forgotten.map_err(|error| EngineError::Unavailable(error.to_string()))??;
+    let committed = shared
+        .storage
+        .journal
+        .wait_committed(swipeline_storage::Seq(sequence))
+        .await;
+    committed.map_err(|error| journal_error(&error))?;
     Ok(was_known)
 }
 
-fn erase(shared: &SharedRef, user: &UserId) -> Result<(), EngineError> {
-    let key = user.as_str().as_bytes().to_vec();
+/// Returns the journal number to wait for.
+fn forget(shared: &SharedRef, user: &UserId) -> Result<u64, EngineError> {
     let failed =
         |error: &dyn std::fmt::Display| EngineError::Unavailable(format!("not everything was erased: {error}"));
-    shared.session_rows.erase(user);
-    let store = &shared.storage.snapshots;
-    let rows = [Tree::Sessions, Tree::Users].map(|tree| SnapshotOp::Delete { tree, key: key.clone() });
-    store.apply(rows.to_vec()).map_err(|error| failed(&error))?;
-    store.flush().map_err(|error| failed(&error))?;
-    shared
-        .storage
-        .journal
-        .erase(partition_of(user.as_str()), &mut |record| {
+    let at = clock::now();
+    let entry = JournalEntry::Forgotten { user: user.clone(), at };
+    let appended = {
+        let _entered = shared.gate.enter();
+        entry.append(&*shared.storage.journal)
+    };
+    let sequence = appended.map_err(|error| journal_error(&error))?;
+    if !shared.archive.is_there() {
+        // In memory: nobody comes later for what the journal holds.
+        let is_about = &mut |record: &swipeline_storage::Record| {
             JournalEntry::read(record).is_ok_and(|entry| entry.user() == Some(user.as_str()))
-        })
-        .map_err(|error| failed(&error))?;
-    store.compact().map_err(|error| failed(&error))?;
-    shared.served.erase(user).map_err(|error| failed(&error))?;
-    Ok(())
+        };
+        let erased = shared.storage.journal.erase(partition_of(user.as_str()), is_about);
+        erased.map_err(|error| failed(&error))?;
+    }
+    shared.session_rows.erase(user);
+    settle(shared).map_err(|error| failed(&error))?;
+    let rows = deletions_of(user).to_vec();
+    shared.storage.snapshots.apply(rows).map_err(|error| failed(&error))?;
+    // Behind the rows, whose bytes it has to find; if the process dies in between, the journal's record says it again. Also
+    // for a user whom nobody knows: the archive reaches further back than snapshots that were lost.
+    shared.archive.note_forgotten(user, sequence.0, at)?;
+    shared.archive.wake();
+    Ok(sequence.0)
 }

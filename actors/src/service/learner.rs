@@ -119,6 +119,11 @@ impl LearnerService {
         rows
     }
 
+    /// The store may lack rows that were taken: the next checkpoint takes all of them.
+    pub(crate) fn put_rows_back(&self) {
+        self.learner.lock().learner.mark_all_changed();
+    }
+
     /// Takes up what was stored. What cannot be used is reported and begins anew.
     pub(crate) fn load(&self, shared: &Shared) -> Result<(), SnapshotError> {
         let store = &shared.storage.snapshots;

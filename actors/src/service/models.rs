@@ -177,6 +177,11 @@ impl ModelService {
         (rows.collect(), models.changes)
     }
 
+    /// The store may lack the rows.
+    pub(crate) fn mark_unstored(&self) {
+        self.0.lock().changes += 1;
+    }
+
     /// The rows up to a change are in the store.
     pub(crate) fn are_stored(&self, change: u64) {
         let mut models = self.0.lock();

@@ -121,8 +121,12 @@ impl Handler<OneShot> for SessionActor {
         self.state.served.note_one_shot(&served);
         let mut sequence = 0;
         if !request.explicit_impressions {
-            self.show(&served)?;
-            sequence = self.state.journal_sequence;
+            match self.show(&served) {
+                Ok(_) => sequence = self.state.journal_sequence,
+                // It cannot be kept now that these were shown: the viewer is served all the same.
+                Err(EngineError::JournalFailed(_)) => metrics::counter!("swipeline_feeds_not_kept_total").increment(1),
+                Err(error) => return Err(error),
+            }
         }
         let feed = FeedDto {
             request_id: new_request_id(),

@@ -24,5 +24,5 @@ pub(crate) use messages::{
     Attach, Deliver, Describe, Detach, Drain, Forget, GetProfile, Ingest, ModelChanged, OneShot, RankItems, SocketId,
 };
 pub(crate) use registry::{Activity, Registry};
-pub(crate) use replay::{ReplayedEvents, ReplayedParams, ReplayedSessions, ReplayedShown};
+pub(crate) use replay::{ReplayedEvents, ReplayedParams, ReplayedSessions, ReplayedShown, deletions_of};
 pub(crate) use store::{SessionRows, run_session_writer};

@@ -182,6 +182,11 @@ impl Registry {
         }
     }
 
+    /// The user's session, if it is active.
+    pub(crate) fn active(&self, user: &UserId) -> Option<Addr<SessionActor>> {
+        self.active.get(user).map(|session| session.addr.clone())
+    }
+
     /// All active sessions.
     pub(crate) fn all(&self) -> Vec<Addr<SessionActor>> {
         self.active.iter().map(|session| session.addr.clone()).collect()

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 use swipeline_models::experiment::{Plan, UnitTotals};
 use swipeline_models::ids::{Row, UserId};
 use swipeline_models::learn::{learn_event, learn_event_again};
@@ -10,7 +10,7 @@ use swipeline_models::params::Params;
 use swipeline_models::session::SessionState;
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::UserDto;
-use swipeline_storage::SnapshotOp;
+use swipeline_storage::{SnapshotOp, Tree};
 
 use super::events::{count_shown, region_of};
 use super::sent::restore_served;
@@ -27,6 +27,8 @@ pub(crate) struct ReplayedSessions {
     sessions: FxHashMap<UserId, SessionState>,
     /// What the sums of variants lack, by viewer and variant.
     units: FxHashMap<(UserId, u64), UnitTotals>,
+    /// Those of them that were deleted, and have not come back.
+    forgotten: FxHashSet<UserId>,
 }
 
 /// What a viewer did.
@@ -76,6 +78,7 @@ impl ReplayedSessions {
         sequence: u64,
     ) {
         let ReplayedEvents { user, events, params } = *replayed;
+        self.forgotten.remove(user);
         let state = session(&mut self.sessions, shared, user);
         let is_new = sequence > state.journal_sequence;
         for record in events {
@@ -122,6 +125,7 @@ impl ReplayedSessions {
         shown: &ReplayedShown<'_>,
         sequence: u64,
     ) {
+        self.forgotten.remove(shown.user);
         let state = session(&mut self.sessions, shared, shown.user);
         let (region, at) = (state.region, shown.at);
         for (place, (row, hash)) in shown.items.iter().enumerate() {
@@ -155,10 +159,11 @@ impl ReplayedSessions {
     }
 
     /// Takes up a feed that was sent, unless the stored session includes it.
-    pub(crate) fn served(&mut self, shared: &SharedRef, served: ServedFeedRecord, sequence: u64) {
+    pub(crate) fn served(&mut self, shared: &SharedRef, served: &ServedFeedRecord, sequence: u64) {
+        self.forgotten.remove(&served.user);
         let state = session(&mut self.sessions, shared, &served.user);
         if sequence > state.journal_sequence {
-            restore_served(shared, state, &served);
+            restore_served(shared, state, served);
             state.journal_sequence = sequence;
         }
     }
@@ -169,11 +174,23 @@ impl ReplayedSessions {
             Ok(user) => user,
             Err(error) => return report_damage("user", &error.detail),
         };
+        self.forgotten.remove(&user.id);
         let state = session(&mut self.sessions, shared, &user.id);
         if sequence > state.journal_sequence {
             state.describe(user, shared.world.catalogue.words());
             state.journal_sequence = sequence;
         }
+    }
+
+    /// Takes up that a user was deleted, unless the stored session began after that.
+    pub(crate) fn forgotten(&mut self, shared: &SharedRef, user: UserId, sequence: u64) {
+        let state = session(&mut self.sessions, shared, &user);
+        if sequence <= state.journal_sequence {
+            return;
+        }
+        *state = SessionState::new(user.clone());
+        state.journal_sequence = sequence;
+        self.forgotten.insert(user);
     }
 
     /// Brings the sums of variants up to date. A viewer's totals before the records that a variant's sums lack are the
@@ -196,7 +213,10 @@ impl ReplayedSessions {
 
     /// The sessions as snapshot rows.
     pub(crate) fn rows(&self, shared: &SharedRef) -> Vec<SnapshotOp> {
-        self.sessions.values().map(|state| session_op(shared, state)).collect()
+        let is_there = |user: &UserId| !self.forgotten.contains(user);
+        let puts = self.sessions.values().filter(|state| is_there(&state.user));
+        let puts = puts.map(|state| session_op(shared, state));
+        puts.chain(self.forgotten.iter().flat_map(deletions_of)).collect()
     }
 }
 
@@ -207,6 +227,12 @@ fn session<'a>(
 ) -> &'a mut SessionState {
     let stored = || stored_session(shared, user);
     sessions.entry(user.clone()).or_insert_with(stored)
+}
+
+/// What deletes the rows of a user.
+pub(crate) fn deletions_of(user: &UserId) -> [SnapshotOp; 2] {
+    let key = user.as_str().as_bytes().to_vec();
+    [Tree::Sessions, Tree::Users].map(|tree| SnapshotOp::Delete { tree, key: key.clone() })
 }
 
 /// Lets a marked record count: for the viewer unless the stored session includes it, in each slot of the effects and each

@@ -101,7 +101,7 @@ pub(crate) async fn run_session_writer(shared: SharedRef) {
 
 /// The session as the store holds it; a new one when there is none. A damaged one is reported and begins anew. Blocks.
 pub(crate) fn stored_session(shared: &Shared, user: &UserId) -> SessionState {
-    let stored = shared.storage.snapshots.get(Tree::Sessions, user.as_str().as_bytes());
+    let stored = shared.read_row(Tree::Sessions, user.as_str().as_bytes());
     read_session(shared, user, stored)
 }
 

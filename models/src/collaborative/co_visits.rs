@@ -210,6 +210,13 @@ impl CoVisits {
         }
     }
 
+    /// A row has to be written down (again), if there is one.
+    pub fn mark_dirty(&self, row: Row) {
+        if self.rows.get(row as usize).is_some() {
+            self.note_change(row as usize);
+        }
+    }
+
     /// Appends up to `limit` rows that have changed since they were last named here, to be written down. The next call
     /// goes on where this one stopped.
     pub fn take_dirty(&self, limit: usize, out: &mut Vec<Row>) {
@@ -261,6 +268,10 @@ impl CoVisits {
             let mut state = cell.lock();
             engagements.0.store(change(&mut state), Ordering::Relaxed);
         }
+        self.note_change(place);
+    }
+
+    fn note_change(&self, place: usize) {
         if let Some(word) = self.dirty.get_or_make(place / WORD_ROWS) {
             word.fetch_or(1 << (place % WORD_ROWS), Ordering::Release);
         }

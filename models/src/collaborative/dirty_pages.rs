@@ -36,6 +36,11 @@ impl DirtyPages {
         }
     }
 
+    /// How many pages there are.
+    pub(super) fn len(&self) -> usize {
+        self.flags.len()
+    }
+
     /// Up to `limit` pages that have changed since they were taken last.
     pub(super) fn take(&self, limit: usize) -> Vec<usize> {
         let changed = |page: &usize| self.flags[*page].swap(false, Ordering::AcqRel);

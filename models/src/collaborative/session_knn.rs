@@ -260,6 +260,12 @@ impl SessionKnn {
         self.dirty.take(limit)
     }
 
+    /// How many pages the ring has.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.dirty.len()
+    }
+
     /// A page has to be written down (again).
     pub fn mark_dirty(&self, page: usize) {
         self.dirty.mark(page);

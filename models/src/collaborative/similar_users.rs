@@ -117,6 +117,12 @@ impl SimilarUsers {
         self.index.take_dirty(limit)
     }
 
+    /// How many pages there are.
+    #[must_use]
+    pub fn pages(&self) -> usize {
+        self.index.pages()
+    }
+
     /// A page has to be written down (again).
     pub fn mark_dirty(&self, page: usize) {
         self.index.mark_dirty(page);

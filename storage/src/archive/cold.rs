@@ -1,7 +1,7 @@
 //! The cold tier: Parquet files that are written once, named by the manifest, and only ever replaced as a whole.
 //!
-//! A file is written under a temporary name, synced, renamed, and then put on the manifest: what the manifest does not
-//! name does not count and is deleted at the next opening.
+//! A file is written under a temporary name, synced, renamed, and then put on the manifest, which counts. A file that the
+//! manifest does not name is adopted (see [`super::adopt`]) or left alone; only unfinished ones of our own are deleted.
 
 use std::fs::{self, File};
 use std::io::BufWriter;
@@ -10,13 +10,13 @@ use std::path::{Path, PathBuf};
 use jiff::Timestamp;
 use parking_lot::Mutex;
 
+use super::adopt::{self, NOTE_BATCH_LAST, NOTE_START_MS};
 use super::manifest::{ColdFile, Manifest};
 use super::{ArchiveError, ArchiveKind};
-use crate::files::sync_dir;
+use crate::files::{UNFINISHED_EXTENSION, sync_dir};
 use crate::table::{Cell, Table, TableError, TableReader, TableWriter, holds, may_hold};
 
-const EXTENSION: &str = "parquet";
-const UNFINISHED_EXTENSION: &str = "tmp";
+pub(super) const EXTENSION: &str = "parquet";
 
 /// The cold tier.
 pub struct ColdTier {
@@ -37,28 +37,21 @@ pub struct PartWriter<'a> {
 }
 
 impl ColdTier {
-    /// Opens the tier in `dir` and deletes what its manifest does not name.
+    /// Opens the tier in `dir`: removes what was not finished and adopts what the manifest does not name, all of it when
+    /// there is no manifest or it is damaged.
     ///
     /// # Errors
     /// When the folder or the manifest cannot be used.
-    pub fn open(dir: &Path) -> Result<Self, ArchiveError> {
-        let manifest = Manifest::read(dir)?;
+    pub fn open(dir: &Path, now_ms: i64) -> Result<Self, ArchiveError> {
+        let mut manifest = Manifest::read(dir, now_ms)?;
+        let mut has_changed = false;
         for kind in ArchiveKind::ALL {
             let folder = dir.join(kind.name());
             fs::create_dir_all(&folder).map_err(|error| ArchiveError::io(&folder, error))?;
-            for entry in fs::read_dir(&folder).map_err(|error| ArchiveError::io(&folder, error))? {
-                let path = entry.map_err(|error| ArchiveError::io(&folder, error))?.path();
-                let is_ours = path
-                    .extension()
-                    .is_some_and(|extension| extension == EXTENSION || extension == UNFINISHED_EXTENSION);
-                let is_named = manifest
-                    .files
-                    .iter()
-                    .any(|file| file.kind == kind && path.file_name().is_some_and(|name| name == file.file.as_str()));
-                if is_ours && !is_named {
-                    fs::remove_file(&path).map_err(|error| ArchiveError::io(&path, error))?;
-                }
-            }
+            has_changed |= adopt::settle(&folder, kind, &mut manifest)?;
+        }
+        if has_changed {
+            manifest.write(dir)?;
         }
         Ok(Self {
             dir: dir.to_path_buf(),
@@ -165,6 +158,9 @@ impl ColdTier {
         let at_path = |error: TableError| ArchiveError::table(&path, error);
         let mut reader = TableReader::open(&path).map_err(at_path)?;
         let mut table = reader.table().clone();
+        table
+            .notes
+            .retain(|(key, _)| key != NOTE_START_MS && key != NOTE_BATCH_LAST);
         // The reader does not tell which columns have a filter; the one that matters is known.
         for column in table.columns.iter_mut().filter(|column| column.name == USER_COLUMN) {
             column.has_bloom_filter = true;
@@ -214,7 +210,7 @@ impl ColdTier {
         drop(manifest);
         for file in &gone {
             let path = self.path(file);
-            // What stays is deleted at the next opening.
+            // What stays is adopted at the next opening, and goes then.
             if let Err(error) = fs::remove_file(&path) {
                 tracing::warn!(path = %path.display(), %error, "an outdated archive file could not be deleted");
             }
@@ -291,7 +287,10 @@ impl PartWriter<'_> {
         let unfinished = path.with_extension(UNFINISHED_EXTENSION);
         let rows = self
             .writer
-            .finish()
+            .finish_with(&[
+                (NOTE_START_MS, self.start_ms.to_string()),
+                (NOTE_BATCH_LAST, batch_last.to_string()),
+            ])
             .map_err(|error| ArchiveError::table(&unfinished, error))?;
         let at_path = |error| ArchiveError::io(&path, error);
         if rows == 0 {
@@ -317,7 +316,7 @@ impl PartWriter<'_> {
 }
 
 /// `20260131T120000Z`: sorts like time, and is allowed in file names everywhere.
-fn label(start_ms: i64) -> String {
+pub(super) fn label(start_ms: i64) -> String {
     Timestamp::from_millisecond(start_ms).map_or_else(
         |_| start_ms.to_string(),
         |time| time.strftime("%Y%m%dT%H%M%SZ").to_string(),

@@ -40,9 +40,10 @@ impl ForgetList {
     pub fn open(dir: &Path) -> Result<Self, ArchiveError> {
         let path = dir.join(FORGET_FILE);
         let waiting = match fs::read(&path) {
-            Ok(content) => {
-                serde_json::from_slice(&content).map_err(|error| ArchiveError::io(&path, io::Error::from(error)))?
-            }
+            Ok(content) => serde_json::from_slice(&content).map_err(|error| ArchiveError::BadForgetList {
+                path: path.clone(),
+                detail: error.to_string(),
+            })?,
             Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
             Err(error) => return Err(ArchiveError::io(path, error)),
         };

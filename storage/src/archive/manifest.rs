@@ -46,16 +46,24 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// Reads the manifest of the archive in `dir`; an empty one when there is none.
-    pub(super) fn read(dir: &Path) -> Result<Self, ArchiveError> {
+    /// Reads the manifest of the archive in `dir`; an empty one when there is none, or one that cannot be read: that one is
+    /// kept beside, and every file says itself what it holds.
+    pub(super) fn read(dir: &Path, now_ms: i64) -> Result<Self, ArchiveError> {
         let path = dir.join(MANIFEST_FILE);
         let content = match fs::read(&path) {
             Ok(content) => content,
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Self::default()),
             Err(error) => return Err(ArchiveError::io(path, error)),
         };
-        let manifest: Self =
-            serde_json::from_slice(&content).map_err(|error| ArchiveError::io(&path, io::Error::from(error)))?;
+        let manifest: Self = match serde_json::from_slice(&content) {
+            Ok(manifest) => manifest,
+            Err(error) => {
+                let kept = dir.join(format!("{MANIFEST_FILE}.damaged-{now_ms}"));
+                fs::rename(&path, &kept).map_err(|error| ArchiveError::io(&path, error))?;
+                tracing::error!(%error, kept = %kept.display(), "the archive's manifest is damaged and is made anew from its files");
+                return Ok(Self::default());
+            }
+        };
         if manifest.format > FORMAT {
             let detail = format!("has format {}, this program knows up to {FORMAT}", manifest.format);
             return Err(ArchiveError::io(path, io::Error::other(detail)));

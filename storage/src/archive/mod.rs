@@ -1,5 +1,5 @@
-//! The archive of what has happened: accepted events and served slates, warm in a sled database of their own, cold in
-//! Parquet files.
+//! The archive of what has happened: accepted events and served slates, warm in files that are appended to, cold in Parquet
+//! files.
 //!
 //! Owns the two tiers, the way from one to the other, erasure in both, and that every entry is in exactly one of them
 //! whenever the process dies: an entry leaves the warm tier only after the file that holds it is named by the manifest,
@@ -7,24 +7,28 @@
 //! mean is the caller's. The hot tier is the caller's too: for events the journal behind [`WarmTier::cursor`].
 //!
 //! ```text
-//! warm/                      the sled database
+//! warm/                      what is young (see [`WarmTier`])
 //! archive/MANIFEST.json      every cold file, with what it holds
 //! archive/FORGET.json        whom the archive still has to forget
 //! archive/events/*.parquet   one or more per interval of acceptance
 //! archive/slates/*.parquet
 //! ```
 
+mod adopt;
 mod chunk;
 mod cold;
 mod forget;
 mod manifest;
 mod warm;
+mod warm_file;
+mod warm_sled;
 
 use std::io;
 use std::path::PathBuf;
 
 use crate::data_dir::DataDir;
-use crate::snapshot::{SnapshotError, SnapshotStore, Tree};
+use crate::journal::Seq;
+use crate::snapshot::SnapshotError;
 use crate::table::TableError;
 
 pub use cold::{ColdTier, PartWriter};
@@ -54,19 +58,12 @@ impl ArchiveKind {
             ArchiveKind::Slates => "slates",
         }
     }
-
-    fn tree(self) -> Tree {
-        match self {
-            ArchiveKind::Events => Tree::ArchiveEvents,
-            ArchiveKind::Slates => Tree::ArchiveSlates,
-        }
-    }
 }
 
 /// Why the archive refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ArchiveError {
-    /// The warm tier failed.
+    /// The warm tier of an earlier version, or the journal, could not be read.
     #[error(transparent)]
     Warm(#[from] SnapshotError),
     /// A cold file could not be read or written.
@@ -84,6 +81,17 @@ pub enum ArchiveError {
         path: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// Nobody knows any more who has to be forgotten.
+    #[error(
+        "{path} is damaged ({detail}): it names the users whom the archive still has to forget. Ways out: restore a backup, or \
+         move the file away and delete those users again (`DELETE /v1/users/<id>` is harmless for users that are gone)"
+    )]
+    BadForgetList {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        detail: String,
     },
     /// Too many users wait to be forgotten.
     #[error("{0} users wait to be forgotten; try again later")]
@@ -117,15 +125,16 @@ pub struct Archive {
 }
 
 impl Archive {
-    /// Opens (or makes) the archive of a data directory and clears what a crash left behind: unfinished files, files
-    /// that no manifest names, and warm entries that a file holds already.
+    /// Opens (or makes) the archive of a data directory and clears what a crash left behind: unfinished files, and warm
+    /// entries that a file holds already. Files that no manifest names are adopted.
     ///
     /// # Errors
     /// When a part cannot be used.
     pub fn open(dir: &DataDir, now_ms: i64) -> Result<Self, ArchiveError> {
         let warm = WarmTier::open(&dir.warm(), now_ms)?;
-        let cold = ColdTier::open(&dir.archive())?;
+        let cold = ColdTier::open(&dir.archive(), now_ms)?;
         let forget = ForgetList::open(&dir.archive())?;
+        warm.raise_lost_cursor(Seq(cold.batch_last_of(ArchiveKind::Events)));
         let archive = Self { warm, cold, forget };
         for kind in ArchiveKind::ALL {
             for bucket in archive.warm.buckets(kind) {
@@ -135,12 +144,6 @@ impl Archive {
             }
         }
         Ok(archive)
-    }
-
-    /// The store behind the warm tier, for backups.
-    #[must_use]
-    pub(crate) fn warm_store(&self) -> &dyn SnapshotStore {
-        self.warm.store()
     }
 }
 

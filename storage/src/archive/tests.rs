@@ -5,7 +5,6 @@ use std::path::Path;
 
 use super::*;
 use crate::data_dir::DataDirOptions;
-use crate::journal::Seq;
 use crate::partition::partition_of;
 use crate::table::{Cell, Column, ColumnKind, Table, TableReader};
 
@@ -53,7 +52,7 @@ fn put(archive: &Archive, from: u64, to: u64) {
 
 /// Writes an interval to a file without taking it out of the warm tier, as if the process died in between.
 fn write_file(archive: &Archive, start_ms: i64) {
-    let batches = archive.warm.batches(KIND, start_ms).expect("listed");
+    let batches = archive.warm.batches(KIND, start_ms);
     let mut part = archive.cold.begin(KIND, start_ms, &table()).expect("begins");
     for (seq, payload) in archive.warm.entries(KIND, start_ms, &batches).expect("read") {
         let user = String::from_utf8(payload).expect("a user");
@@ -80,7 +79,7 @@ fn sequences(archive: &Archive) -> Vec<u64> {
         }
     }
     for bucket in archive.warm.buckets(KIND) {
-        let batches = archive.warm.batches(KIND, bucket.start_ms).expect("listed");
+        let batches = archive.warm.batches(KIND, bucket.start_ms);
         let entries = archive.warm.entries(KIND, bucket.start_ms, &batches).expect("read");
         found.extend(entries.iter().map(|(seq, _)| *seq));
     }
@@ -141,20 +140,148 @@ fn a_batch_that_is_put_again_counts_once_and_a_late_one_makes_a_second_file() {
     assert_eq!((sequences(&archive), archive.cold.files().len()), (all(1..90), 2));
 }
 
+/// Everything that is in the folder of the events' files.
+fn cold_names(dir: &Path) -> Vec<String> {
+    let entries = std::fs::read_dir(dir.join("archive/events")).expect("listed");
+    let mut names: Vec<String> = entries
+        .map(|entry| entry.expect("an entry").file_name().to_string_lossy().into_owned())
+        .collect();
+    names.sort();
+    names
+}
+
 #[test]
-fn files_that_nobody_names_are_deleted() {
+fn files_of_others_stay_and_unfinished_ones_of_ours_go() {
     let dir = tempfile::tempdir().expect("a folder");
     let archive = open(dir.path());
     put(&archive, 1, 20);
     roll(&archive, 0);
+    let ours = cold_names(dir.path());
     let folder = dir.path().join("archive/events");
-    for name in ["orphan.parquet", "half.tmp"] {
+    for name in [
+        "notes.parquet",
+        "half.tmp",
+        "19700101T000000Z-000099.parquet",
+        "19700101T000000Z-000098.tmp",
+    ] {
         std::fs::write(folder.join(name), b"x").expect("written");
     }
     drop(archive);
     let archive = open(dir.path());
-    assert_eq!(std::fs::read_dir(&folder).expect("listed").count(), 1);
+    let mut expected = [
+        ours,
+        ["19700101T000000Z-000099.parquet", "half.tmp", "notes.parquet"]
+            .map(str::to_owned)
+            .to_vec(),
+    ]
+    .concat();
+    expected.sort();
+    assert_eq!(
+        cold_names(dir.path()),
+        expected,
+        "what cannot be read may be somebody's only copy"
+    );
     assert_eq!(sequences(&archive), all(1..20));
+}
+
+#[test]
+fn a_manifest_that_is_gone_or_damaged_is_made_anew_from_the_files() {
+    for content in [None, Some("{\"format\": 1, \"next_num")] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let archive = open(dir.path());
+        put(&archive, 1, 130);
+        put(&archive, 130, 250);
+        roll(&archive, 0);
+        // Both tiers hold it: only the file knows, and has to know up to where.
+        write_file(&archive, HOUR_MS);
+        let before = archive.cold.files();
+        drop(archive);
+        let manifest = dir.path().join("archive/MANIFEST.json");
+        match content {
+            None => std::fs::remove_file(&manifest).expect("removed"),
+            Some(content) => std::fs::write(&manifest, content).expect("damaged"),
+        }
+        let archive = open(dir.path());
+        let after = archive.cold.files();
+        assert_eq!(sequences(&archive), all(1..250));
+        let told = |files: &[ColdFile]| -> Vec<(String, i64, u64, u64)> {
+            let told = files
+                .iter()
+                .map(|file| (file.file.clone(), file.start_ms, file.rows, file.batch_last));
+            told.collect()
+        };
+        assert_eq!(told(&after), told(&before));
+        // Numbers go on behind those that are taken.
+        roll(&archive, 2 * HOUR_MS);
+        drop(archive);
+        assert_eq!(sequences(&open(dir.path())), all(1..250));
+    }
+}
+
+#[test]
+fn a_file_that_died_before_its_entry_counts_and_one_that_was_replaced_goes() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let archive = open(dir.path());
+    put(&archive, 1, 90);
+    let manifest = dir.path().join("archive/MANIFEST.json");
+    write_file(&archive, 0);
+    // The file was in its place, and its entry was not.
+    std::fs::remove_file(&manifest).expect("removed");
+    drop(archive);
+    let archive = open(dir.path());
+    assert_eq!((sequences(&archive), archive.warm.buckets(KIND).len()), (all(1..90), 0));
+    // It dies between the entry of the new file and the removal of the old one.
+    let old = archive.cold.path(&archive.cold.files()[0]);
+    let copy = std::fs::read(&old).expect("read");
+    let erase = archive
+        .cold
+        .erase("user-3", 0, &|_, _, row| row[1].as_text() == Some("user-3"));
+    let erased = erase.expect("erased") as usize;
+    drop(archive);
+    std::fs::write(&old, copy).expect("it is still there");
+    let archive = open(dir.path());
+    assert_eq!(
+        (sequences(&archive).len(), cold_names(dir.path()).len()),
+        (89 - erased, 1)
+    );
+}
+
+#[test]
+fn a_lost_cursor_goes_on_behind_what_is_archived() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let archive = open(dir.path());
+    put(&archive, 1, 50);
+    put(&archive, 50, 120);
+    roll(&archive, 0);
+    drop(archive);
+    let cursor = dir.path().join("warm/CURSOR");
+    std::fs::write(&cursor, b"119 00000000").expect("damaged");
+    assert_eq!(
+        open(dir.path()).warm.cursor(),
+        Seq(119),
+        "the last event of the warm tier"
+    );
+    let archive = open(dir.path());
+    archive.warm.remove(KIND, HOUR_MS, u64::MAX).expect("removed");
+    drop(archive);
+    std::fs::remove_file(&cursor).expect("removed");
+    assert_eq!(open(dir.path()).warm.cursor(), Seq(50), "the last batch in a file");
+}
+
+#[test]
+fn a_list_of_the_forgotten_that_cannot_be_read_names_the_ways_out() {
+    let dir = tempfile::tempdir().expect("a folder");
+    drop(open(dir.path()));
+    std::fs::write(dir.path().join("archive/FORGET.json"), b"[{").expect("damaged");
+    let data_dir = DataDir::open(dir.path(), &DataDirOptions::default()).expect("a data dir");
+    let refused = Archive::open(&data_dir, 0)
+        .err()
+        .map(|error| error.to_string())
+        .unwrap_or_default();
+    assert!(
+        refused.contains("FORGET.json") && refused.contains("Ways out"),
+        "{refused}"
+    );
 }
 
 #[test]
@@ -175,7 +302,6 @@ fn a_forgotten_user_is_gone_from_both_tiers_and_from_the_disk() {
         .cold
         .erase(gone, 0, &|_, _, row| row[1].as_text() == Some(gone))
         .expect("erased");
-    archive.warm.wipe().expect("wiped");
     let left: BTreeSet<u64> = (1..250).filter(|seq| *seq > up_to || user(*seq) != gone).collect();
     assert_eq!(sequences(&archive), left.iter().copied().collect::<Vec<_>>());
     assert_eq!(erased + cold, 249 - left.len() as u64);
@@ -185,7 +311,6 @@ fn a_forgotten_user_is_gone_from_both_tiers_and_from_the_disk() {
         .warm
         .erase(KIND, partition_of(gone), &mut |_, payload| payload == gone.as_bytes())
         .expect("erased");
-    archive.warm.wipe().expect("wiped");
     drop(archive);
     for folder in ["warm", "archive"] {
         assert!(!holds_bytes(&dir.path().join(folder), gone.as_bytes()), "{folder}");

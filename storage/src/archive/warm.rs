@@ -1,33 +1,31 @@
-//! The warm tier: entries in chunks by interval of acceptance and partition, in a sled database of its own, so that
-//! wiping a user's bytes off the disk (a compaction) never has to copy or block anything else.
+//! The warm tier: entries in plain files that are only appended to, one per kind and interval of acceptance, each fsynced
+//! before its entries count. Owns which entry goes into which file, and the cursor; the bytes are [`WarmFile`]'s.
 //!
 //! ```text
-//! key   = interval's start in ms i64 · partition u8 · batch u64      (big-endian)
-//! value = chunk
+//! warm/CURSOR                 everything in the journal up to here has been taken
+//! warm/events/<start ms>.log  one per interval
+//! warm/slates/<start ms>.log
 //! ```
-//! Ordered by interval, so that rolling reads one stretch; then by partition, so that forgetting a user reads 1/256.
-//! A batch is what one call of [`WarmTier::put`] wrote; batches grow, so sorting by batch gives back the order in which
-//! entries came.
+//! Within a file entries are in chunks by batch and partition: a batch is what one call of [`WarmTier::put`] wrote, and
+//! batches grow, so sorting by batch gives back the order in which entries came; by partition, forgetting a user reads
+//! 1/256.
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-use std::ops::ControlFlow;
-use std::path::Path;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use parking_lot::Mutex;
-use serde::{Deserialize, Serialize};
 
-use super::{ArchiveError, ArchiveKind, chunk};
+use super::warm_file::WarmFile;
+use super::{ArchiveError, ArchiveKind, chunk, warm_sled};
+use crate::files::{remove_unfinished, write_atomically};
 use crate::journal::Seq;
 use crate::partition::Partition;
-use crate::snapshot::{SledOptions, SledStore, SnapshotError, SnapshotOp, SnapshotStore, Tree};
 
-const CURSOR_KEY: &[u8] = b"archive_cursor";
-/// Before the totals of an interval: `archive_bucket/` · kind · start.
-const BUCKET_PREFIX: &[u8] = b"archive_bucket/";
-/// Nothing here is read twice soon.
-const CACHE_BYTES: u64 = 16 * 1024 * 1024;
-const KEY_BYTES: usize = 17;
+const CURSOR_FILE: &str = "CURSOR";
+const EXTENSION: &str = "log";
 
 /// An entry on its way into the warm tier.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -47,84 +45,128 @@ pub struct WarmEntry<'a> {
 pub struct Bucket {
     /// Its start, milliseconds since 1970.
     pub start_ms: i64,
-    /// About how many entries it holds.
+    /// How many entries it holds.
     pub entries: u64,
-    /// About how many bytes.
+    /// How many bytes.
     pub bytes: u64,
 }
 
-#[derive(Clone, Copy, Debug, Default, Serialize, Deserialize)]
-struct Totals {
-    entries: u64,
-    bytes: u64,
-}
+type Files = BTreeMap<(ArchiveKind, i64), WarmFile>;
 
 /// The warm tier.
 pub struct WarmTier {
-    store: SledStore,
-    state: Mutex<State>,
+    dir: PathBuf,
+    /// Held while the disk is written.
+    files: Mutex<Files>,
+    /// What can be said without waiting for the disk.
+    summary: Mutex<Summary>,
 }
 
-struct State {
+#[derive(Default)]
+struct Summary {
     cursor: Seq,
-    buckets: BTreeMap<(ArchiveKind, i64), Totals>,
-    /// Whether the database may hold bytes of entries that were removed since it was last compacted.
-    holds_removed: bool,
+    is_cursor_lost: bool,
+    buckets: BTreeMap<(ArchiveKind, i64), Bucket>,
 }
 
 impl WarmTier {
-    /// Opens the tier.
+    /// Opens the tier in `dir` (made when missing). What an earlier version kept there in a database is taken over.
     ///
     /// # Errors
-    /// When the database cannot be used.
-    pub fn open(path: &Path, now_ms: i64) -> Result<Self, ArchiveError> {
-        let options = SledOptions {
-            cache_bytes: CACHE_BYTES,
-            ..SledOptions::default()
-        };
-        let (store, report) = SledStore::open(path, options, now_ms)?;
-        if let Some(lost) = report.set_aside {
-            tracing::error!(
-                ?lost,
-                "the warm archive was damaged and begins anew; the journal fills it as far as it reaches"
-            );
+    /// When a file cannot be used.
+    pub fn open(dir: &Path, now_ms: i64) -> Result<Self, ArchiveError> {
+        for kind in ArchiveKind::ALL {
+            let folder = dir.join(kind.name());
+            fs::create_dir_all(&folder).map_err(|error| ArchiveError::io(&folder, error))?;
+            remove_unfinished(&folder).map_err(|error| ArchiveError::io(&folder, error))?;
         }
-        let cursor = store.get(Tree::Meta, CURSOR_KEY)?;
-        let cursor = cursor
-            .and_then(|bytes| bytes.try_into().ok())
-            .map_or(0, u64::from_be_bytes);
-        let mut buckets = BTreeMap::new();
-        store.for_each_from(Tree::Meta, BUCKET_PREFIX, &mut |key, value| {
-            let Some(key) = key.strip_prefix(BUCKET_PREFIX) else {
-                return ControlFlow::Break(());
-            };
-            if let (Some(place), Ok(totals)) = (bucket_of(key), serde_json::from_slice::<Totals>(value)) {
-                buckets.insert(place, totals);
+        remove_unfinished(dir).map_err(|error| ArchiveError::io(dir, error))?;
+        let tier = Self {
+            dir: dir.to_path_buf(),
+            files: Mutex::default(),
+            summary: Mutex::default(),
+        };
+        if warm_sled::is_there(dir) {
+            if !dir.join(CURSOR_FILE).exists() {
+                tier.clear()?;
+                let cursor = warm_sled::take_over(dir, now_ms, &tier)?;
+                tier.write_cursor(cursor)?;
             }
-            ControlFlow::Continue(())
-        })?;
-        Ok(Self {
-            store,
-            state: Mutex::new(State {
-                cursor: Seq(cursor),
-                buckets,
-                holds_removed: true,
-            }),
-        })
+            warm_sled::remove(dir).map_err(|error| ArchiveError::io(dir, error))?;
+        }
+        tier.read()?;
+        Ok(tier)
+    }
+
+    /// Reads what the files hold.
+    fn read(&self) -> Result<(), ArchiveError> {
+        let mut files = Files::new();
+        let mut last = Seq::ZERO;
+        for kind in ArchiveKind::ALL {
+            for (start_ms, path) in listed(&self.dir.join(kind.name()))? {
+                match WarmFile::open(path.clone()) {
+                    Ok(file) => files.insert((kind, start_ms), file),
+                    Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                        tracing::error!(path = %path.display(), %error, "this file of the warm archive is left alone");
+                        continue;
+                    }
+                    Err(error) => return Err(ArchiveError::io(path, error)),
+                };
+            }
+        }
+        let path = self.dir.join(CURSOR_FILE);
+        let cursor = match fs::read(&path) {
+            Ok(content) => parse_cursor(&content),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(ArchiveError::io(path, error)),
+        };
+        if cursor.is_none() {
+            last = last_event(&files).map_err(|error| ArchiveError::io(&self.dir, error))?;
+            if last > Seq::ZERO {
+                tracing::error!(path = %path.display(), up_to = last.0, "the cursor of the archive is gone; it goes on behind its last event");
+            }
+        }
+        let mut summary = self.summary.lock();
+        summary.cursor = cursor.unwrap_or(last);
+        summary.is_cursor_lost = cursor.is_none();
+        for (place, file) in &files {
+            summary.note(*place, file);
+        }
+        drop(summary);
+        *self.files.lock() = files;
+        Ok(())
+    }
+
+    /// Removes all files: a taking over that died half way begins anew.
+    fn clear(&self) -> Result<(), ArchiveError> {
+        for kind in ArchiveKind::ALL {
+            for (_, path) in listed(&self.dir.join(kind.name()))? {
+                fs::remove_file(&path).map_err(|error| ArchiveError::io(&path, error))?;
+            }
+        }
+        Ok(())
     }
 
     /// Everything in the journal up to here has been taken.
     #[must_use]
     pub fn cursor(&self) -> Seq {
-        self.state.lock().cursor
+        self.summary.lock().cursor
+    }
+
+    /// Raises the cursor, if it was lost and is told by the entries only.
+    pub(super) fn raise_lost_cursor(&self, cursor: Seq) {
+        let mut summary = self.summary.lock();
+        if summary.is_cursor_lost {
+            summary.cursor = summary.cursor.max(cursor);
+        }
     }
 
     /// Takes entries durably, and with them the place in the journal up to which nothing is missing. Called again with
-    /// the same `batch` after a crash it overwrites what it wrote. Entries come in the order of their numbers; `batch`
+    /// the same `batch` after a crash it replaces what it wrote. Entries come in the order of their numbers; `batch`
     /// grows from call to call.
     ///
     /// # Errors
-    /// When the database cannot be written; what was taken is taken again by the next call then.
+    /// When a file cannot be written; what was taken is taken again by the next call then.
     pub fn put(
         &self,
         kind: ArchiveKind,
@@ -134,152 +176,108 @@ impl WarmTier {
     ) -> Result<(), ArchiveError> {
         let mut sizes: BTreeMap<(i64, u8), usize> = BTreeMap::new();
         for entry in entries {
-            *sizes.entry(place_of(entry)).or_default() += chunk::entry_bytes(&entry.payload);
+            *sizes.entry((entry.bucket_ms, entry.partition.0)).or_default() += chunk::entry_bytes(&entry.payload);
         }
-        let mut chunks: BTreeMap<(i64, u8), Vec<u8>> = sizes
-            .into_iter()
-            .map(|(place, bytes)| (place, Vec::with_capacity(bytes)))
-            .collect();
-        let mut added: BTreeMap<i64, Totals> = BTreeMap::new();
+        let mut chunks: BTreeMap<i64, BTreeMap<u8, Vec<u8>>> = BTreeMap::new();
+        for ((bucket_ms, partition), bytes) in sizes {
+            let of_bucket = chunks.entry(bucket_ms).or_default();
+            of_bucket.insert(partition, Vec::with_capacity(bytes));
+        }
         for entry in entries {
-            chunk::push(chunks.entry(place_of(entry)).or_default(), entry.seq, &entry.payload);
-            let totals = added.entry(entry.bucket_ms).or_default();
-            totals.entries += 1;
-            totals.bytes += entry.payload.len() as u64;
+            let of_bucket = chunks.entry(entry.bucket_ms).or_default();
+            chunk::push(
+                of_bucket.entry(entry.partition.0).or_default(),
+                entry.seq,
+                &entry.payload,
+            );
         }
-        let mut state = self.state.lock();
-        let mut ops = Vec::with_capacity(chunks.len() + added.len());
-        for (start_ms, more) in added {
-            let totals = state.buckets.entry((kind, start_ms)).or_default();
-            totals.entries += more.entries;
-            totals.bytes += more.bytes;
-            // First the sign that the interval exists, then what is in it.
-            ops.push(totals_row(kind, start_ms, *totals)?);
+        for (bucket_ms, chunks) in chunks {
+            self.append(kind, bucket_ms, batch, &chunks)?;
         }
-        ops.extend(
-            chunks
-                .into_iter()
-                .map(|((start_ms, partition), value)| SnapshotOp::Put {
-                    tree: kind.tree(),
-                    key: key(start_ms, partition, batch),
-                    value,
-                }),
-        );
-        if !ops.is_empty() {
-            self.store.apply(ops)?;
-            self.store.flush()?;
-        }
-        if let Some(cursor) = cursor {
-            let key = CURSOR_KEY.to_vec();
-            self.store.apply(vec![SnapshotOp::Put {
-                tree: Tree::Meta,
-                key,
-                value: cursor.0.to_be_bytes().to_vec(),
-            }])?;
-            self.store.flush()?;
-            state.cursor = cursor;
-        }
+        cursor.map_or(Ok(()), |cursor| self.write_cursor(cursor))
+    }
+
+    /// Appends chunks of one interval, durably.
+    pub(super) fn append(
+        &self,
+        kind: ArchiveKind,
+        start_ms: i64,
+        batch: u64,
+        chunks: &BTreeMap<u8, Vec<u8>>,
+    ) -> Result<(), ArchiveError> {
+        let path = self.dir.join(kind.name()).join(format!("{start_ms}.{EXTENSION}"));
+        let mut files = self.files.lock();
+        let file = files
+            .entry((kind, start_ms))
+            .or_insert_with(|| WarmFile::new(path.clone()));
+        let appended = file.append(batch, chunks);
+        self.summary.lock().note((kind, start_ms), file);
+        appended.map_err(|error| ArchiveError::io(path, error))
+    }
+
+    fn write_cursor(&self, cursor: Seq) -> Result<(), ArchiveError> {
+        let path = self.dir.join(CURSOR_FILE);
+        write_atomically(&path, render_cursor(cursor).as_bytes()).map_err(|error| ArchiveError::io(path, error))?;
+        self.summary.lock().cursor = cursor;
         Ok(())
     }
 
     /// The intervals that hold something, oldest first.
     #[must_use]
     pub fn buckets(&self, kind: ArchiveKind) -> Vec<Bucket> {
-        let state = self.state.lock();
-        let of_kind = state.buckets.range((kind, i64::MIN)..=(kind, i64::MAX));
-        of_kind
-            .map(|((_, start_ms), totals)| Bucket {
-                start_ms: *start_ms,
-                entries: totals.entries,
-                bytes: totals.bytes,
-            })
-            .collect()
+        let summary = self.summary.lock();
+        let of_kind = summary.buckets.range((kind, i64::MIN)..=(kind, i64::MAX));
+        of_kind.map(|(_, bucket)| *bucket).collect()
     }
 
     /// The batches of an interval, oldest first.
-    ///
-    /// # Errors
-    /// When the database cannot be read.
-    pub fn batches(&self, kind: ArchiveKind, start_ms: i64) -> Result<Vec<u64>, ArchiveError> {
-        let mut batches = std::collections::BTreeSet::new();
-        self.for_each_chunk(kind, start_ms, None, &mut |key, _| {
-            batches.insert(batch_of(key));
-        })?;
-        Ok(batches.into_iter().collect())
+    #[must_use]
+    pub fn batches(&self, kind: ArchiveKind, start_ms: i64) -> Vec<u64> {
+        let files = self.files.lock();
+        let file = files.get(&(kind, start_ms));
+        file.map(|file| file.batches().collect()).unwrap_or_default()
     }
 
     /// The entries of some batches of an interval: batch by batch, each in the order of its numbers.
     ///
     /// # Errors
-    /// When the database cannot be read; damaged chunks are reported and left out.
+    /// When the file cannot be read; damaged chunks are reported and left out.
     pub fn entries(
         &self,
         kind: ArchiveKind,
         start_ms: i64,
         batches: &[u64],
     ) -> Result<Vec<(u64, Vec<u8>)>, ArchiveError> {
-        let mut found: Vec<(u64, Vec<u8>)> = Vec::new();
-        for batch in batches {
-            let batch_start = found.len();
-            for partition in Partition::all() {
-                let value = match self.store.get(kind.tree(), &key(start_ms, partition.0, *batch)) {
-                    Ok(value) => value,
-                    Err(error @ SnapshotError::Damaged { .. }) => {
-                        tracing::error!(%error, "a damaged part of the warm archive is skipped");
-                        continue;
-                    }
-                    Err(error) => return Err(error.into()),
-                };
-                let chunk = value.unwrap_or_default();
-                found.extend(chunk::entries(&chunk).map(|(seq, payload)| (seq, payload.to_vec())));
-            }
-            found[batch_start..].sort_by_key(|(seq, _)| *seq);
-        }
-        Ok(found)
+        let files = self.files.lock();
+        let file = files.get(&(kind, start_ms));
+        let entries = file.map_or(Ok(Vec::new()), |file| file.entries(batches));
+        entries.map_err(|error| ArchiveError::io(&self.dir, error))
     }
 
-    /// Removes the batches of an interval up to `batch`.
+    /// Removes the batches of an interval up to `batch`, from the disk too.
     ///
     /// # Errors
-    /// When the database cannot be written.
+    /// When the file cannot be written; call again then.
     pub fn remove(&self, kind: ArchiveKind, start_ms: i64, batch: u64) -> Result<(), ArchiveError> {
-        let mut ops = Vec::new();
-        let (mut left, mut is_empty) = (Totals::default(), true);
-        self.for_each_chunk(kind, start_ms, None, &mut |key, value| {
-            if batch_of(key) <= batch {
-                ops.push(SnapshotOp::Delete {
-                    tree: kind.tree(),
-                    key: key.to_vec(),
-                });
-            } else {
-                is_empty = false;
-                for (_, payload) in chunk::entries(value) {
-                    left.entries += 1;
-                    left.bytes += payload.len() as u64;
-                }
-            }
-        })?;
-        let mut state = self.state.lock();
-        state.holds_removed |= !ops.is_empty();
+        let mut files = self.files.lock();
+        let Some(file) = files.get_mut(&(kind, start_ms)) else {
+            return Ok(());
+        };
+        let is_empty = file.remove(batch).map_err(|error| ArchiveError::io(&self.dir, error))?;
+        let mut summary = self.summary.lock();
         if is_empty {
-            state.buckets.remove(&(kind, start_ms));
-            ops.push(SnapshotOp::Delete {
-                tree: Tree::Meta,
-                key: totals_key(kind, start_ms),
-            });
+            files.remove(&(kind, start_ms));
+            summary.buckets.remove(&(kind, start_ms));
         } else {
-            state.buckets.insert((kind, start_ms), left);
-            ops.push(totals_row(kind, start_ms, left)?);
+            summary.note((kind, start_ms), file);
         }
-        self.store.apply(ops)?;
-        Ok(self.store.flush()?)
+        Ok(())
     }
 
-    /// Removes the entries of a partition that match, and returns how many those were. Their bytes stay on the disk
-    /// until [`WarmTier::wipe`].
+    /// Removes the entries of a partition that match, from the disk too, and returns how many those were.
     ///
     /// # Errors
-    /// When the database cannot be read or written; call again then.
+    /// When a file cannot be read or written; call again then.
     pub fn erase(
         &self,
         kind: ArchiveKind,
@@ -287,116 +285,74 @@ impl WarmTier {
         matches: &mut dyn FnMut(u64, &[u8]) -> bool,
     ) -> Result<u64, ArchiveError> {
         let mut erased = 0;
-        let mut ops = Vec::new();
         for bucket in self.buckets(kind) {
-            self.for_each_chunk(kind, bucket.start_ms, Some(partition), &mut |key, value| {
-                let mut kept = Vec::new();
-                let mut gone = 0;
-                for (seq, payload) in chunk::entries(value) {
-                    if matches(seq, payload) {
-                        gone += 1;
-                    } else {
-                        chunk::push(&mut kept, seq, payload);
-                    }
-                }
-                if gone > 0 {
-                    erased += gone;
-                    let (tree, key) = (kind.tree(), key.to_vec());
-                    ops.push(if kept.is_empty() {
-                        SnapshotOp::Delete { tree, key }
-                    } else {
-                        SnapshotOp::Put { tree, key, value: kept }
-                    });
-                }
-            })?;
-        }
-        if erased > 0 {
-            self.state.lock().holds_removed = true;
-            self.store.apply(ops)?;
-            self.store.flush()?;
+            let mut files = self.files.lock();
+            let Some(file) = files.get_mut(&(kind, bucket.start_ms)) else {
+                continue;
+            };
+            let gone = file.erase(partition.0, matches);
+            self.summary.lock().note((kind, bucket.start_ms), file);
+            erased += gone.map_err(|error| ArchiveError::io(&self.dir, error))?;
         }
         Ok(erased)
     }
+}
 
-    /// Makes sure that no removed entry is left on the disk, however it got removed.
-    ///
-    /// # Errors
-    /// When the database cannot be rewritten; call again then.
-    pub fn wipe(&self) -> Result<(), ArchiveError> {
-        if !self.state.lock().holds_removed {
-            return Ok(());
+impl Summary {
+    fn note(&mut self, place: (ArchiveKind, i64), file: &WarmFile) {
+        let (entries, bytes) = file.totals();
+        if file.batches().next().is_none() {
+            self.buckets.remove(&place);
+            return;
         }
-        self.store.compact()?;
-        self.state.lock().holds_removed = false;
-        Ok(())
-    }
-
-    /// Makes everything durable.
-    ///
-    /// # Errors
-    /// When the database cannot be written.
-    pub fn flush(&self) -> Result<(), ArchiveError> {
-        Ok(self.store.flush()?)
-    }
-
-    pub(super) fn store(&self) -> &dyn SnapshotStore {
-        &self.store
-    }
-
-    fn for_each_chunk(
-        &self,
-        kind: ArchiveKind,
-        start_ms: i64,
-        partition: Option<Partition>,
-        each: &mut dyn FnMut(&[u8], &[u8]),
-    ) -> Result<(), ArchiveError> {
-        let mut from = start_ms.to_be_bytes().to_vec();
-        from.extend(partition.map(|partition| partition.0));
-        self.store.for_each_from(kind.tree(), &from, &mut |key, value| {
-            if !key.starts_with(&from) || key.len() != KEY_BYTES {
-                return ControlFlow::Break(());
-            }
-            each(key, value);
-            ControlFlow::Continue(())
-        })?;
-        Ok(())
+        let bucket = Bucket {
+            start_ms: place.1,
+            entries,
+            bytes,
+        };
+        self.buckets.insert(place, bucket);
     }
 }
 
-/// Which chunk of its batch an entry belongs to.
-fn place_of(entry: &WarmEntry<'_>) -> (i64, u8) {
-    (entry.bucket_ms, entry.partition.0)
+/// Files of a folder by the start of their intervals. Others are left alone.
+fn listed(folder: &Path) -> Result<Vec<(i64, PathBuf)>, ArchiveError> {
+    let at = |error| ArchiveError::io(folder, error);
+    let mut found = Vec::new();
+    for entry in fs::read_dir(folder).map_err(at)? {
+        let path = entry.map_err(at)?.path();
+        let start_ms = path.file_stem().and_then(|stem| stem.to_str()?.parse().ok());
+        if let Some(start_ms) = start_ms
+            && path.extension().is_some_and(|end| end == EXTENSION)
+        {
+            found.push((start_ms, path));
+        }
+    }
+    found.sort();
+    Ok(found)
 }
 
-fn key(start_ms: i64, partition: u8, batch: u64) -> Vec<u8> {
-    let mut key = start_ms.to_be_bytes().to_vec();
-    key.push(partition);
-    key.extend_from_slice(&batch.to_be_bytes());
-    key
+/// The highest number of an event in the files.
+fn last_event(files: &Files) -> io::Result<Seq> {
+    let mut last = 0;
+    for file in files.range((ArchiveKind::Events, i64::MIN)..=(ArchiveKind::Events, i64::MAX)) {
+        let newest: Vec<u64> = file.1.batches().last().into_iter().collect();
+        last = file
+            .1
+            .entries(&newest)?
+            .iter()
+            .map(|(seq, _)| *seq)
+            .fold(last, u64::max);
+    }
+    Ok(Seq(last))
 }
 
-fn batch_of(key: &[u8]) -> u64 {
-    key.last_chunk::<8>().map_or(0, |bytes| u64::from_be_bytes(*bytes))
+/// The number and its checksum.
+fn render_cursor(cursor: Seq) -> String {
+    format!("{cursor} {:08x}\n", crc32fast::hash(&cursor.0.to_le_bytes()))
 }
 
-fn totals_key(kind: ArchiveKind, start_ms: i64) -> Vec<u8> {
-    let mut key = BUCKET_PREFIX.to_vec();
-    key.push(kind as u8);
-    key.extend_from_slice(&start_ms.to_be_bytes());
-    key
-}
-
-fn bucket_of(key: &[u8]) -> Option<(ArchiveKind, i64)> {
-    let (kind, start_ms) = key.split_first()?;
-    let kind = ArchiveKind::ALL.into_iter().find(|known| *known as u8 == *kind)?;
-    Some((kind, i64::from_be_bytes(start_ms.try_into().ok()?)))
-}
-
-fn totals_row(kind: ArchiveKind, start_ms: i64, totals: Totals) -> Result<SnapshotOp, ArchiveError> {
-    let value = serde_json::to_vec(&totals).map_err(|error| SnapshotError::Backend(error.to_string()))?;
-    Ok(SnapshotOp::Put {
-        tree: Tree::Meta,
-        key: totals_key(kind, start_ms),
-        value,
-    })
+fn parse_cursor(content: &[u8]) -> Option<Seq> {
+    let text = std::str::from_utf8(content).ok()?;
+    let cursor = Seq(text.split_once(' ')?.0.parse().ok()?);
+    (render_cursor(cursor) == text).then_some(cursor)
 }

@@ -1,5 +1,5 @@
-//! Backups: a directory with a copy of the journal's segments, a logical dump of every snapshot tree and of the warm
-//! archive, the index dumps and the archive's files, and a manifest with lengths and checksums. Works on a running server and on a stopped data
+//! Backups: a directory with a copy of the journal's segments, a logical dump of every snapshot tree, the index dumps and
+//! the archive's files, and a manifest with lengths and checksums. Works on a running server and on a stopped data
 //! directory. Must not change what it copies.
 //!
 //! The trees are dumped before the journal is copied, and nothing is trimmed in between: the journal of a backup always
@@ -17,7 +17,7 @@ use manifest::{BackupWriter, Manifest, TreeEntry, copy_hashed, files_below};
 pub use manifest::BACKUP_FORMAT;
 
 use crate::data_dir::{DataDir, DataDirError, DataDirOptions};
-use crate::files::sync_dir;
+use crate::files::{remove_dir_if_there, sync_dir};
 use crate::journal::{EmbeddedJournal, Journal, JournalError, count_segment};
 use crate::ownership::{EmbeddedOwnership, OwnershipError};
 use crate::snapshot::{SledOptions, SledStore, SnapshotError, SnapshotStore, Tree};
@@ -26,7 +26,7 @@ use crate::storage::{Storage, StorageError, StorageOptions};
 /// A file of the vector index or archive that is only being written has this ending and is left out.
 const UNFINISHED_EXTENSION: &str = "tmp";
 
-/// What the database of the warm archive holds.
+/// What backups of before December 2026 hold of the warm archive, which was a database then.
 const WARM_TREES: [Tree; 3] = [Tree::Meta, Tree::ArchiveEvents, Tree::ArchiveSlates];
 
 /// Why a backup could not be made, checked or restored.
@@ -123,7 +123,7 @@ pub fn create(storage: &Storage, out: &Path, now_ms: i64) -> Result<BackupReport
     };
     refuse_content(out)?;
     let partial = with_suffix(out, "partial");
-    remove_dir_if_there(&partial)?;
+    remove_dir_if_there(&partial).map_err(|error| BackupError::io(&partial, error))?;
     fs::create_dir_all(&partial).map_err(|error| BackupError::io(&partial, error))?;
     let mut writer = BackupWriter::new(&partial);
     let mut snapshots_damaged = 0;
@@ -141,13 +141,7 @@ pub fn create(storage: &Storage, out: &Path, now_ms: i64) -> Result<BackupReport
     copy_folder("blobs", &dir.blobs(), &mut writer)?;
     copy_folder("index", &dir.index(), &mut writer)?;
     copy_folder("archive", &dir.archive(), &mut writer)?;
-    if let Some(archive) = &storage.archive {
-        for tree in WARM_TREES {
-            let store = archive.warm_store();
-            let visited = writer.add(&warm_path(tree), |target| dump::write_tree(store, tree, target))?;
-            snapshots_damaged += visited.damaged_total;
-        }
-    }
+    copy_folder("warm", &dir.warm(), &mut writer)?;
     let files = writer.files;
     let created_by = DataDirOptions::default().created_by;
     let epoch = storage.ownership.epoch();
@@ -235,8 +229,8 @@ pub fn restore(backup: &Path, data_dir: &Path) -> Result<BackupReport, BackupErr
     let manifest = Manifest::read(backup)?;
     let dir = DataDir::start(data_dir)?;
     for file in &manifest.files {
-        let folders = ["journal/", "blobs/", "index/", "archive/"];
-        if folders.iter().any(|folder| file.path.starts_with(folder)) {
+        let folders = ["journal/", "blobs/", "index/", "archive/", "warm/"];
+        if folders.iter().any(|folder| file.path.starts_with(folder)) && !is_warm_dump(&file.path) {
             copy_file(&backup.join(&file.path), &dir.path().join(&file.path))?;
         }
     }
@@ -259,8 +253,16 @@ pub fn restore(backup: &Path, data_dir: &Path) -> Result<BackupReport, BackupErr
     Ok(report)
 }
 
-/// What backups of earlier versions do not have stays empty.
+/// Whether this file of a backup is a dump of the database that the warm archive was once.
+fn is_warm_dump(path: &str) -> bool {
+    WARM_TREES.iter().any(|tree| path == warm_path(*tree))
+}
+
+/// Puts back what an earlier version's backup holds of the warm archive; the archive takes it over when it is opened.
 fn restore_warm(backup: &Path, manifest: &Manifest, dir: &DataDir) -> Result<(), BackupError> {
+    if !manifest.files.iter().any(|file| is_warm_dump(&file.path)) {
+        return Ok(());
+    }
     let (store, _) = SledStore::open(&dir.warm(), SledOptions::default(), manifest.created_at_ms)?;
     for tree in WARM_TREES {
         let name = warm_path(tree);
@@ -349,13 +351,6 @@ fn refuse_content(path: &Path) -> Result<(), BackupError> {
             Err(BackupError::TargetNotEmpty(path.to_path_buf()))
         }
         Err(error) => Err(BackupError::io(path, error)),
-    }
-}
-
-fn remove_dir_if_there(path: &Path) -> Result<(), BackupError> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result.map_err(|error| BackupError::io(path, error)),
     }
 }
 

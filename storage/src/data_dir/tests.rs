@@ -71,6 +71,29 @@ fn versions_are_checked() {
 }
 
 #[test]
+fn a_version_that_is_gone_or_damaged_is_written_again_where_everything_else_is_there() {
+    for content in [None, Some(b"".as_slice()), Some(b"\0\0\0\0")] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        drop(open(dir.path()).expect("it is created"));
+        let version = dir.path().join(VERSION_FILE);
+        let whole = fs::read(&version).expect("read");
+        match content {
+            Some(content) => fs::write(&version, content).expect("damaged"),
+            None => fs::remove_file(&version).expect("removed"),
+        }
+        let refused = open(dir.path()).expect_err("what was never started is no data directory");
+        assert!(
+            matches!(refused, DataDirError::BadVersion { .. } | DataDirError::Foreign { .. }),
+            "{refused}"
+        );
+        fs::write(dir.path().join(EPOCH_FILE), b"3").expect("written");
+        fs::write(dir.path().join("journal/00000000000000000001.seg"), b"").expect("written");
+        assert!(!open(dir.path()).expect("it opens").created());
+        assert_eq!(fs::read(&version).expect("read"), whole);
+    }
+}
+
+#[test]
 fn files_and_foreign_directories_are_refused() {
     let dir = tempfile::tempdir().expect("temporary folder");
     let file = dir.path().join("file");

@@ -1,16 +1,15 @@
 //! Commits: take what gathered, write it with one call, tell everybody. The commit thread does that, or the appender
-//! itself when it has nothing better to do. Owns the order "write, then acknowledge"; must not acknowledge anything that
-//! was not written.
+//! itself when it has nothing better to do. Owns the order "write, then acknowledge", and that what could not be written is
+//! kept and tried again, in its place; must not acknowledge anything that was not written.
 
 use std::io;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use super::Seq;
 use super::embedded::Durability;
 use super::segment_files::SegmentWriter;
-use super::shared::{JournalShared, PanicAlarm, Pending};
+use super::shared::{Fault, JournalShared, PanicAlarm, Pending};
 
 /// How long [`Durability::Fsync`] gathers records for one sync.
 pub const GATHER_MS: u64 = 5;
@@ -22,6 +21,9 @@ const BUFFER_KEPT_BYTES: usize = 4 * 1024 * 1024;
 const SLOW_WRITE: Duration = Duration::from_millis(5);
 /// and for so long after it appenders leave writing to the commit thread.
 const SLOW_REST: Duration = Duration::from_secs(1);
+
+/// What could not be written is tried again after so long; sooner in tests, which fill and empty disks by the hundred.
+pub(super) const RETRY_MS: u64 = if cfg!(test) { 5 } else { 250 };
 
 /// Counted since the journal was opened.
 #[derive(Debug, Default)]
@@ -36,6 +38,8 @@ pub(super) struct CommitCounters {
 pub(super) struct CommitDesk {
     pub(super) writer: SegmentWriter,
     spare: Vec<u8>,
+    /// The records whose write failed: the next ones to be written.
+    unwritten: Option<Group>,
 }
 
 impl CommitDesk {
@@ -43,26 +47,34 @@ impl CommitDesk {
         Self {
             writer,
             spare: Vec::new(),
+            unwritten: None,
         }
     }
 }
 
 /// The records of one commit.
+#[derive(Debug)]
 struct Group {
     encoded: Vec<u8>,
     last_seq: Seq,
     records: u64,
 }
 
-/// Runs until the journal closes (everything pending is written first) or fails.
+/// Runs until the journal closes; everything pending is written first, or tried once more where the disk does not take it.
 pub(super) fn run(shared: &JournalShared) {
-    while wait_for_records(shared) {
+    loop {
+        let turn = wait_for_records(shared);
+        if turn == Turn::Over {
+            return;
+        }
         let mut desk = shared.desk.lock();
         // An appender may have been faster.
-        let group = take_group(&mut shared.pending.lock(), &mut desk.spare);
-        if let Some(group) = group
-            && !commit(shared, &mut desk, group)
-        {
+        let group = desk
+            .unwritten
+            .take()
+            .or_else(|| take_group(&mut shared.pending.lock(), &mut desk.spare));
+        let is_written = group.is_none_or(|group| commit(shared, &mut desk, group));
+        if turn == Turn::Last && !is_written {
             return;
         }
     }
@@ -79,6 +91,9 @@ pub(super) fn commit_at_once(shared: &JournalShared) -> bool {
         return true;
     };
     let mut pending = shared.pending.lock();
+    if pending.faults.reason().is_some() || desk.unwritten.is_some() {
+        return true;
+    }
     if !pending.encoded.is_empty() && !desk.writer.has_room_for(&pending.encoded) {
         return true;
     }
@@ -96,15 +111,17 @@ pub(super) fn commit_at_once(shared: &JournalShared) -> bool {
     false
 }
 
-/// Writes a group and tells everybody. Returns `false` when the journal has failed of it.
+/// Writes a group and tells everybody. Returns `false` when it could not be written; it is the next one then.
 fn commit(shared: &JournalShared, desk: &mut CommitDesk, group: Group) -> bool {
     let started = Instant::now();
-    match write_group(shared, &mut desk.writer, &group.encoded) {
-        Ok(()) => settle(shared, &group, started.elapsed()),
-        Err(error) => {
-            shared.fail(&format!("write: {error}"));
-            return false;
-        }
+    if let Err(error) = write_group(shared, &mut desk.writer, &group.encoded) {
+        desk.writer.roll_back();
+        desk.unwritten = Some(group);
+        shared.set_fault(Fault::Write, Some(&format!("write: {error}")));
+        return false;
+    }
+    if settle(shared, &group, started.elapsed()) {
+        shared.set_fault(Fault::Write, None);
     }
     let mut spare = group.encoded;
     spare.clear();
@@ -114,12 +131,41 @@ fn commit(shared: &JournalShared, desk: &mut CommitDesk, group: Group) -> bool {
     true
 }
 
-/// Waits until records should be committed. `false` when the journal is over.
-fn wait_for_records(shared: &JournalShared) -> bool {
+/// What the commit thread does next.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Turn {
+    /// It commits.
+    Commit,
+    /// It tries once more what could not be written: the journal closes.
+    Last,
+    /// It ends.
+    Over,
+}
+
+/// Waits until records should be committed.
+fn wait_for_records(shared: &JournalShared) -> Turn {
     let mut pending = shared.pending.lock();
+    let retry_at = Instant::now() + Duration::from_millis(RETRY_MS);
     loop {
-        if pending.failure.is_some() {
-            return false;
+        if pending.faults.has(Fault::Thread) {
+            return Turn::Over;
+        }
+        if pending.faults.has(Fault::Place) {
+            // Whatever would be written would be nowhere.
+            if pending.closing {
+                return Turn::Over;
+            }
+            shared.work.wait(&mut pending);
+            continue;
+        }
+        if pending.faults.has(Fault::Write) {
+            if pending.closing {
+                return Turn::Last;
+            }
+            if shared.work.wait_until(&mut pending, retry_at).timed_out() {
+                return Turn::Commit;
+            }
+            continue;
         }
         let gathering_ends = match pending.gathering_since {
             Some(since) if !pending.urgent && !pending.closing && pending.records < GATHER_RECORDS => {
@@ -128,12 +174,12 @@ fn wait_for_records(shared: &JournalShared) -> bool {
             Some(_) | None => None,
         };
         match gathering_ends {
-            _ if pending.encoded.is_empty() && pending.closing => return false,
+            _ if pending.encoded.is_empty() && pending.closing => return Turn::Over,
             _ if pending.encoded.is_empty() => shared.work.wait(&mut pending),
             Some(deadline) if Instant::now() < deadline => {
                 shared.work.wait_until(&mut pending, deadline);
             }
-            Some(_) | None => return true,
+            Some(_) | None => return Turn::Commit,
         }
     }
 }
@@ -164,18 +210,19 @@ fn write_group(shared: &JournalShared, writer: &mut SegmentWriter, encoded: &[u8
             shared.syncer.mark_dirty(sealed);
             Ok(())
         }
-        Durability::Fsync => sealed.sync_data(),
+        Durability::Fsync => sealed.file.sync_data(),
     })?;
     match durability {
-        Durability::Process => shared.syncer.mark_dirty(writer.file()),
-        Durability::Fsync => writer.file().sync_data()?,
+        Durability::Process => shared.syncer.mark_dirty(writer.active()),
+        Durability::Fsync => writer.active().file.sync_data()?,
     }
+    writer.settle();
     writer.publish(&shared.catalog);
     Ok(())
 }
 
-/// Acknowledges: one notification per commit.
-fn settle(shared: &JournalShared, group: &Group, took: Duration) {
+/// Acknowledges: one notification per commit. Returns whether writing had failed before.
+fn settle(shared: &JournalShared, group: &Group, took: Duration) -> bool {
     let counters = &shared.counters;
     counters
         .last_commit_us
@@ -185,14 +232,12 @@ fn settle(shared: &JournalShared, group: &Group, took: Duration) {
     let mut pending = shared.pending.lock();
     pending.in_flight_bytes = 0;
     pending.in_flight_records = 0;
-    let failure = pending.failure.as_ref().map(Arc::clone);
     shared.committed.store(group.last_seq.0, Ordering::Release);
+    let had_failed = pending.faults.has(Fault::Write);
     drop(pending);
-    shared.commit_state.send_modify(|state| {
-        state.committed = group.last_seq;
-        if state.failure.is_none() {
-            state.failure = failure;
-        }
-    });
+    shared
+        .commit_state
+        .send_modify(|state| state.committed = group.last_seq);
     shared.settled.notify_all();
+    had_failed
 }

@@ -265,8 +265,12 @@ impl Journal for InFolder {
     fn raise_next_seq(&self, next: Seq) -> Result<(), JournalError> {
         self.journal.raise_next_seq(next)
     }
-    fn erase(&self, partition: Partition, matches: &mut dyn FnMut(&Record) -> bool) -> Result<u64, JournalError> {
-        self.journal.erase(partition, matches)
+    fn erase_in(
+        &self,
+        partitions: &[Partition],
+        matches: &mut dyn FnMut(&Record) -> bool,
+    ) -> Result<u64, JournalError> {
+        self.journal.erase_in(partitions, matches)
     }
     fn flush(&self) -> Result<Seq, JournalError> {
         self.journal.flush()

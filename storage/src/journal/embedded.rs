@@ -17,10 +17,10 @@ use super::reader::JournalReader;
 use super::recovery::{JournalOpenReport, recover};
 use super::segment::{KIND_ERASED, PAYLOAD_BYTES_MAX, RECORD_HEADER_BYTES, encode_record};
 use super::segment_files::{SegmentCatalog, SegmentSpan};
-use super::shared::{JournalShared, PanicAlarm, Pending};
+use super::shared::{Fault, JournalShared, PanicAlarm, Pending};
 use super::syncer::Syncer;
 use super::{CommitState, Journal, JournalError, JournalStats, NewRecord, Record, Seq, erase};
-use crate::partition::Partition;
+use crate::partition::{PARTITION_COUNT, Partition};
 
 /// Default of [`JournalOptions::segment_bytes_max`].
 pub const SEGMENT_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
@@ -117,7 +117,7 @@ impl EmbeddedJournal {
         let threads = JournalThreads {
             commit: spawn("journal-commit", dir, &shared, commit::run)?,
             sync: spawn("journal-sync", dir, &shared, |shared| {
-                shared.syncer.run(|error| shared.fail(&format!("fdatasync: {error}")));
+                shared.syncer.run(|| sync(shared).is_ok());
             })?,
         };
         Ok((
@@ -141,9 +141,24 @@ impl EmbeddedJournal {
         self.shared.catalog.spans_from(Seq::ZERO)
     }
 
+    /// Takes nothing new while there is a reason not to; what waits is committed all the same.
+    pub(crate) fn refuse(&self, reason: Option<&str>) {
+        self.shared.pending.lock().refusal = reason.map(Arc::from);
+    }
+
+    /// Says that the files are not where they belong (or are again): nothing is committed meanwhile.
+    pub(crate) fn set_misplaced(&self, reason: Option<&str>) {
+        self.shared.set_fault(Fault::Place, reason);
+    }
+
     #[cfg(test)]
-    pub(super) fn replace_active_file(&self, file: fs::File) {
-        self.shared.desk.lock().writer.replace_file(file);
+    pub(super) fn replace_active_file(&self, file: fs::File) -> Arc<super::segment_files::SegmentFile> {
+        self.shared.desk.lock().writer.replace_file(file)
+    }
+
+    #[cfg(test)]
+    pub(super) fn restore_active_file(&self, file: Arc<super::segment_files::SegmentFile>) {
+        self.shared.desk.lock().writer.restore_file(file);
     }
 
     /// Keeps everybody from writing while the guard lives.
@@ -179,6 +194,18 @@ impl EmbeddedJournal {
         }
         Ok((seq, is_first || pending.records == commit::GATHER_RECORDS))
     }
+}
+
+/// Syncs what was committed into the page cache, and notes how it went.
+fn sync(shared: &JournalShared) -> std::io::Result<()> {
+    let synced = shared.syncer.sync_now(&|work| {
+        let _nobody_commits = shared.desk.lock();
+        let _nobody_erases = shared.contents.read();
+        work()
+    });
+    let reason = synced.as_ref().err().map(|error| format!("fdatasync: {error}"));
+    shared.set_fault(Fault::Sync, reason.as_deref());
+    synced
 }
 
 fn spawn(
@@ -253,12 +280,20 @@ impl Journal for EmbeddedJournal {
         Ok(())
     }
 
-    fn erase(&self, partition: Partition, matches: &mut dyn FnMut(&Record) -> bool) -> Result<u64, JournalError> {
+    fn erase_in(
+        &self,
+        partitions: &[Partition],
+        matches: &mut dyn FnMut(&Record) -> bool,
+    ) -> Result<u64, JournalError> {
         self.flush()?;
         let _maintenance = self.shared.maintenance.lock();
+        let mut wanted = [false; PARTITION_COUNT];
+        partitions
+            .iter()
+            .for_each(|partition| wanted[usize::from(partition.0)] = true);
         let spans = self.shared.catalog.spans_from(Seq::ZERO);
         spans.iter().try_fold(0, |erased, span| {
-            Ok(erased + erase::erase_in_segment(span, &self.shared.contents, partition, matches)?)
+            Ok(erased + erase::erase_in_segment(span, &self.shared.contents, &wanted, matches)?)
         })
     }
 
@@ -267,7 +302,7 @@ impl Journal for EmbeddedJournal {
         let mut pending = shared.pending.lock();
         let target = pending.last_appended;
         while shared.committed() < target {
-            if let Some(reason) = &pending.failure {
+            if let Some(reason) = pending.faults.reason() {
                 return Err(JournalError::Failed(Arc::clone(reason)));
             }
             pending.urgent = true;
@@ -275,12 +310,13 @@ impl Journal for EmbeddedJournal {
             shared.settled.wait(&mut pending);
         }
         drop(pending);
-        if let Err(error) = shared.syncer.sync_now() {
-            shared.fail(&format!("fdatasync: {error}"));
-        }
-        match &shared.pending.lock().failure {
+        // Not a number from behind the sync: what was committed meanwhile is not synced.
+        let synced = shared.committed();
+        // How it went is noted as a fault, which is asked for like all others.
+        let _ = sync(shared);
+        match shared.pending.lock().faults.reason() {
             Some(reason) => Err(JournalError::Failed(Arc::clone(reason))),
-            None => Ok(shared.committed()),
+            None => Ok(synced),
         }
     }
 

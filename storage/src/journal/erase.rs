@@ -9,14 +9,14 @@ use parking_lot::RwLock;
 use super::segment::{KIND_ERASED, RecordView, ScanCursor, Scanned, SegmentHeader, encode_record};
 use super::segment_files::SegmentSpan;
 use super::{JournalError, NewRecord, Record};
-use crate::partition::Partition;
+use crate::partition::PARTITION_COUNT;
 
 /// Erases the matching records of one segment and syncs it; returns how many. A segment whose header is damaged has
 /// no readable record and is left as it is.
 pub(super) fn erase_in_segment(
     span: &SegmentSpan,
     contents: &RwLock<()>,
-    partition: Partition,
+    wanted: &[bool; PARTITION_COUNT],
     matches: &mut dyn FnMut(&Record) -> bool,
 ) -> Result<u64, JournalError> {
     let at_path = |error| JournalError::io(&span.path, error);
@@ -29,7 +29,7 @@ pub(super) fn erase_in_segment(
     let mut doomed = Vec::new();
     while let Some(found) = cursor.next(&bytes) {
         if let Scanned::Record(record) = found
-            && record.partition == partition
+            && wanted[usize::from(record.partition.0)]
             && record.kind != KIND_ERASED
             && matches(&record.to_record())
         {

@@ -29,11 +29,158 @@ fn record(payload: &[u8]) -> NewRecord<'_> {
     }
 }
 
-/// From now on the disk is full: the kernel's own "no space left on device".
+/// From now on the disk is full: the kernel's own "no space left on device". Returns what makes room again.
 #[cfg(target_os = "linux")]
-fn fill_disk(journal: &EmbeddedJournal) {
+fn fill_disk(journal: &EmbeddedJournal) -> std::sync::Arc<segment_files::SegmentFile> {
     let full = OpenOptions::new().write(true).open("/dev/full");
-    journal.replace_active_file(full.expect("the device opens"));
+    journal.replace_active_file(full.expect("the device opens"))
+}
+
+fn runtime() -> tokio::runtime::Runtime {
+    let built = tokio::runtime::Builder::new_current_thread().enable_time().build();
+    built.expect("the runtime starts")
+}
+
+/// Waits until nothing keeps records from being committed.
+fn wait_until_well(journal: &EmbeddedJournal) {
+    let mut receiver = journal.subscribe();
+    let well = receiver.wait_for(|state| state.failure.is_none());
+    let waited = runtime().block_on(async {
+        tokio::time::timeout(std::time::Duration::from_secs(10), well)
+            .await
+            .map(drop)
+    });
+    waited.expect("it is well soon");
+}
+
+/// A full disk and back: what was refused is not there, what waited is, in its place.
+#[cfg(target_os = "linux")]
+#[test]
+fn a_full_disk_is_not_for_ever() {
+    for durability in [Durability::Process, Durability::Fsync] {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let options = JournalOptions { durability, ..OPTIONS };
+        let (journal, _) = open(dir.path(), options);
+        append_all(&journal, &[b"kept"]);
+        let room = fill_disk(&journal);
+        let waits = try_append(&journal, b"waits").expect("an append does not wait for the disk");
+        let waited = runtime().block_on(wait_committed(&mut journal.subscribe(), waits));
+        assert!(matches!(waited, Err(JournalError::Failed(_))), "{waited:?}");
+        assert!(matches!(try_append(&journal, b"refused"), Err(JournalError::Failed(_))));
+        // Half of it reached the disk before: a later opening must not find it.
+        let half = OpenOptions::new().append(true).open(&segment_paths(dir.path())[0]);
+        std::io::Write::write_all(&mut half.expect("opened"), &[9; 30]).expect("written");
+        journal.restore_active_file(room);
+        wait_until_well(&journal);
+        let waited = runtime().block_on(wait_committed(&mut journal.subscribe(), waits));
+        waited.expect("what waited is committed");
+        append_all(&journal, &[b"again"]);
+        let expected = [b"kept".to_vec(), b"waits".to_vec(), b"again".to_vec()];
+        assert_eq!(payloads(&journal), expected);
+        assert_eq!(journal.stats().segments, 2, "it goes on in a new segment");
+        journal.shutdown().expect("a clean end");
+        drop(journal);
+        let (journal, report) = open(dir.path(), options);
+        assert_eq!(
+            (report.records, report.damaged_total, report.torn_tail_bytes),
+            (3, 0, 0)
+        );
+        assert_eq!(payloads(&journal), expected);
+    }
+}
+
+/// One commit over several segments, of which a later one cannot be started at first.
+#[test]
+fn what_was_written_of_a_group_is_not_written_twice() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let options = JournalOptions {
+        segment_bytes_max: 300,
+        ..OPTIONS
+    };
+    let (journal, _) = open(dir.path(), options);
+    let paused = journal.pause_writes();
+    for number in 1..=12_u8 {
+        try_append(&journal, &[number; 80]).expect("the journal accepts");
+    }
+    // Two records and a third above the bound go into each segment.
+    let taken: Vec<PathBuf> = (2..=12)
+        .map(|seq| dir.path().join(segment_files::segment_name(Seq(seq))))
+        .collect();
+    taken
+        .iter()
+        .skip(4)
+        .for_each(|path| fs::create_dir(path).expect("the name is taken"));
+    drop(paused);
+    assert!(matches!(journal.flush(), Err(JournalError::Failed(_))));
+    assert_eq!(journal.committed(), Seq::ZERO);
+    taken
+        .iter()
+        .skip(4)
+        .for_each(|path| fs::remove_dir(path).expect("the name is free"));
+    wait_until_well(&journal);
+    assert_eq!(journal.flush().expect("flushed"), Seq(12));
+    drop(journal);
+    let (journal, report) = open(dir.path(), options);
+    assert_eq!((report.records, report.damaged_total), (12, 0));
+    let first: Vec<u8> = payloads(&journal).iter().map(|payload| payload[0]).collect();
+    assert!(first.into_iter().eq(1..=12));
+}
+
+#[test]
+fn misplaced_files_take_nothing_until_they_are_back_and_a_refusal_lets_what_waits_pass() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (journal, _) = open(dir.path(), OPTIONS);
+    append_all(&journal, &[b"one"]);
+    let paused = journal.pause_writes();
+    let waits = try_append(&journal, b"two").expect("the journal accepts");
+    journal.refuse(Some("no room"));
+    assert!(matches!(try_append(&journal, b"refused"), Err(JournalError::Failed(reason)) if &*reason == "no room"));
+    drop(paused);
+    assert_eq!(journal.flush().expect("what waits is committed"), waits);
+    journal.refuse(None);
+    journal.set_misplaced(Some("gone"));
+    assert!(matches!(try_append(&journal, b"refused"), Err(JournalError::Failed(_))));
+    assert!(journal.flush().is_err());
+    journal.set_misplaced(None);
+    append_all(&journal, &[b"three"]);
+    assert_eq!(payloads(&journal).len(), 3);
+}
+
+/// A sync that fails may leave the system without what it was to write.
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_failed_sync_may_have_lost_is_written_again() {
+    use super::segment_files::SegmentFile;
+    use super::syncer::Syncer;
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("segment");
+    fs::write(&path, [7; 3_000_000]).expect("written");
+    // A pipe cannot be synced.
+    let pipe = std::process::Command::new("true")
+        .stdin(std::process::Stdio::piped())
+        .spawn();
+    let mut child = pipe.expect("started");
+    let fd: std::os::fd::OwnedFd = child.stdin.take().expect("a pipe").into();
+    let segment = std::sync::Arc::new(SegmentFile {
+        path: path.clone(),
+        file: fd.into(),
+    });
+    let syncer = Syncer::default();
+    syncer.mark_dirty(&segment);
+    let rewritten = std::cell::Cell::new(0);
+    let sync = || {
+        syncer.sync_now(&|work| {
+            rewritten.set(rewritten.get() + 1);
+            work()
+        })
+    };
+    assert!(sync().is_err() && rewritten.get() == 0);
+    assert!(
+        sync().is_err() && rewritten.get() == 1,
+        "it stays marked and is written again"
+    );
+    assert_eq!(fs::read(&path).expect("read"), [7; 3_000_000]);
+    let _ = child.wait();
 }
 
 fn append_all(journal: &EmbeddedJournal, payloads: &[&[u8]]) {
@@ -69,9 +216,7 @@ fn a_full_disk_fails_the_journal_and_tells_the_waiters() {
     fill_disk(&journal);
     let mut receiver = journal.subscribe();
     let lost = try_append(&journal, b"lost").expect("an append does not wait for the disk");
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .build()
-        .expect("the runtime starts");
+    let runtime = runtime();
     let waited = runtime.block_on(wait_committed(&mut receiver, lost));
     assert!(
         matches!(&waited, Err(JournalError::Failed(reason)) if reason.contains("No space left")),

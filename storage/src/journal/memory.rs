@@ -133,11 +133,15 @@ impl Journal for MemoryJournal {
         Ok(())
     }
 
-    fn erase(&self, partition: Partition, matches: &mut dyn FnMut(&Record) -> bool) -> Result<u64, JournalError> {
+    fn erase_in(
+        &self,
+        partitions: &[Partition],
+        matches: &mut dyn FnMut(&Record) -> bool,
+    ) -> Result<u64, JournalError> {
         let mut state = self.records.lock();
         let mut erased = 0;
         for record in &mut state.records {
-            if record.partition == partition && record.kind != KIND_ERASED && matches(record) {
+            if partitions.contains(&record.partition) && record.kind != KIND_ERASED && matches(record) {
                 record.kind = KIND_ERASED;
                 record.payload.fill(0);
                 erased += 1;

@@ -15,6 +15,8 @@ mod syncer;
 
 #[cfg(test)]
 mod contract;
+#[cfg(all(test, target_os = "linux"))]
+mod crash_tests;
 #[cfg(test)]
 mod failure_tests;
 #[cfg(test)]
@@ -128,7 +130,8 @@ pub enum ReadItem {
 pub struct CommitState {
     /// Every record up to this one survives a crash (as far as the [`Durability`] promises).
     pub committed: Seq,
-    /// Set once a write has failed; nothing after `committed` will ever be committed then.
+    /// Set while records cannot be written. Those that wait are tried again and again, in their order, and are committed
+    /// when the disk takes them; whoever cannot wait may not count on them.
     pub failure: Option<Arc<str>>,
 }
 
@@ -162,8 +165,8 @@ pub enum JournalError {
         /// How many may.
         bytes_max: u64,
     },
-    /// A write failed (disk full, I/O error): no append is accepted until the journal is opened again.
-    #[error("the journal has failed: {0}")]
+    /// Records cannot be written now (disk full, I/O error, files gone): no append is accepted until they can.
+    #[error("the journal cannot be written: {0}")]
     Failed(Arc<str>),
     /// The journal was shut down.
     #[error("the journal is closed")]
@@ -257,7 +260,16 @@ pub trait Journal: Send + Sync {
     ///
     /// # Errors
     /// `Failed` or `Closed` when pending records cannot be committed first, `Io` when a segment cannot be rewritten.
-    fn erase(&self, partition: Partition, matches: &mut dyn FnMut(&Record) -> bool) -> Result<u64, JournalError>;
+    fn erase(&self, partition: Partition, matches: &mut dyn FnMut(&Record) -> bool) -> Result<u64, JournalError> {
+        self.erase_in(&[partition], matches)
+    }
+
+    /// [`Journal::erase`] in several partitions, reading the journal once.
+    ///
+    /// # Errors
+    /// As there.
+    fn erase_in(&self, partitions: &[Partition], matches: &mut dyn FnMut(&Record) -> bool)
+    -> Result<u64, JournalError>;
 
     /// Commits everything pending and returns when it has reached the disk (fdatasync), with the committed number.
     /// Blocks; not for an async thread.
@@ -289,7 +301,7 @@ impl dyn Journal + '_ {
 /// Waits until `seq` is committed.
 ///
 /// # Errors
-/// `Failed` when the journal failed before it committed `seq`, `Closed` when it was dropped before that.
+/// `Failed` when the journal cannot be written before it has committed `seq` (which it may still do later), `Closed` when it was dropped before that.
 pub async fn wait_committed(receiver: &mut watch::Receiver<CommitState>, seq: Seq) -> Result<(), JournalError> {
     let settled = receiver
         .wait_for(|state| state.committed >= seq || state.failure.is_some())

@@ -32,6 +32,8 @@ pub struct JournalOpenReport {
     pub damaged_total: u64,
     /// Bytes that were cut off the end of the last segment because the last record was not complete.
     pub torn_tail_bytes: u64,
+    /// The number of the first record that the journal can have; more than [`Seq::FIRST`] when it was trimmed.
+    pub first_seq: Seq,
     /// The number that the next record gets.
     pub next_seq: Seq,
 }
@@ -95,6 +97,7 @@ pub(super) fn recover(dir: &Path, segment_bytes_max: u64) -> Result<Recovered, J
         }
     };
     report.segments = spans.len() as u64;
+    report.first_seq = spans.first().map_or(report.next_seq, |span| span.first_seq);
     Ok(Recovered {
         spans,
         writer,

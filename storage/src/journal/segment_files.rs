@@ -174,14 +174,31 @@ impl SegmentCatalog {
     }
 }
 
+/// An open segment.
+#[derive(Debug)]
+pub(super) struct SegmentFile {
+    pub(super) path: PathBuf,
+    pub(super) file: File,
+}
+
 /// Writes records at the end of the active segment and starts new segments. Owned by whoever commits.
 #[derive(Debug)]
 pub(super) struct SegmentWriter {
     dir: PathBuf,
     segment_bytes_max: u64,
     salt: u32,
-    file: Arc<File>,
-    /// Bytes that are known to be good; everything behind them is cut off after a failed write.
+    active: Arc<SegmentFile>,
+    written: Written,
+    /// Up to here the segment holds what a commit has come to its end with.
+    settled: Written,
+    /// The file may have bytes behind `settled`: a write or sync has failed. They must go before anything else is written,
+    /// or a later opening would take them for records.
+    is_torn: bool,
+}
+
+/// How far a segment is written.
+#[derive(Clone, Copy, Debug)]
+struct Written {
     bytes: u64,
     /// Number that the next record must have to go into this segment.
     next_seq: Seq,
@@ -192,14 +209,27 @@ impl SegmentWriter {
     pub(super) fn resume(span: &SegmentSpan, salt: u32, next_seq: Seq, segment_bytes_max: u64) -> io::Result<Self> {
         let file = OpenOptions::new().read(true).append(true).open(&span.path)?;
         let dir = span.path.parent().map(Path::to_path_buf).unwrap_or_default();
-        Ok(Self {
+        let active = SegmentFile {
+            path: span.path.clone(),
+            file,
+        };
+        let written = Written {
+            bytes: span.bytes,
+            next_seq,
+        };
+        Ok(Self::of(dir, salt, segment_bytes_max, active, written))
+    }
+
+    fn of(dir: PathBuf, salt: u32, segment_bytes_max: u64, active: SegmentFile, written: Written) -> Self {
+        Self {
             dir,
             segment_bytes_max,
             salt,
-            file: Arc::new(file),
-            bytes: span.bytes,
-            next_seq,
-        })
+            active: Arc::new(active),
+            written,
+            settled: written,
+            is_torn: false,
+        }
     }
 
     /// Starts a segment; the caller lists the returned span in the catalog.
@@ -210,6 +240,7 @@ impl SegmentWriter {
         segment_bytes_max: u64,
     ) -> io::Result<(Self, SegmentSpan)> {
         let path = dir.join(segment_name(first_seq));
+        remove_unfinished_segment(&path)?;
         let mut file = OpenOptions::new()
             .read(true)
             .append(true)
@@ -219,71 +250,126 @@ impl SegmentWriter {
         file.sync_all()?;
         sync_dir(dir)?;
         let bytes = SEGMENT_HEADER_BYTES as u64;
-        let file = Arc::new(file);
-        let writer = Self {
-            dir: dir.to_path_buf(),
-            segment_bytes_max,
-            salt,
+        let active = SegmentFile {
+            path: path.clone(),
             file,
+        };
+        let written = Written {
             bytes,
             next_seq: first_seq,
         };
+        let writer = Self::of(dir.to_path_buf(), salt, segment_bytes_max, active, written);
         Ok((writer, SegmentSpan::new(path, first_seq, bytes)))
     }
 
-    /// Handle of the active segment, to sync it.
-    pub(super) fn file(&self) -> &Arc<File> {
-        &self.file
+    /// The active segment, to sync it.
+    pub(super) fn active(&self) -> &Arc<SegmentFile> {
+        &self.active
     }
 
-    /// Writes `encoded` records; `seal` gets the file of every segment that is full. Returns the number after the last
-    /// record. On an error nothing of the group counts, and what was written to the active segment is cut off again.
+    /// Writes those of the `encoded` records that are not settled yet; `seal` gets every segment that is full, and makes it
+    /// as durable as a commit. After an error [`SegmentWriter::roll_back`] is to be called, and then the same records are
+    /// to be written again.
     pub(super) fn write(
         &mut self,
         catalog: &SegmentCatalog,
         encoded: &[u8],
-        mut seal: impl FnMut(&Arc<File>) -> io::Result<()>,
+        mut seal: impl FnMut(&Arc<SegmentFile>) -> io::Result<()>,
     ) -> io::Result<()> {
-        let mut rest = encoded;
+        let begins_anew = self.cut_torn_end()?;
+        let mut rest = behind(encoded, self.written.next_seq);
+        let mut begins_anew = begins_anew && self.written.bytes > SEGMENT_HEADER_BYTES as u64;
         while let Some(seq) = leading_seq(rest) {
-            let room = self.segment_bytes_max.saturating_sub(self.bytes);
-            let is_full = room == 0 && self.bytes > SEGMENT_HEADER_BYTES as u64;
-            if is_full || seq != self.next_seq {
+            let room = self.segment_bytes_max.saturating_sub(self.written.bytes);
+            let is_full = room == 0 && self.written.bytes > SEGMENT_HEADER_BYTES as u64;
+            if is_full || begins_anew || seq != self.written.next_seq {
                 self.publish(catalog);
-                seal(&self.file)?;
+                seal(&self.active)?;
+                self.settle();
                 let (writer, span) = Self::create(&self.dir, self.salt, seq, self.segment_bytes_max)?;
                 *self = writer;
                 catalog.push(span);
+                begins_anew = false;
                 continue;
             }
             let (run, next_seq) = leading_run(rest, seq, usize::try_from(room).unwrap_or(usize::MAX));
-            if let Err(error) = (&*self.file).write_all(&rest[..run]) {
-                // Best effort: recovery copes with a torn record as well.
-                let _ = self.file.set_len(self.bytes);
-                return Err(error);
-            }
-            self.bytes += run as u64;
-            self.next_seq = next_seq;
+            (&self.active.file).write_all(&rest[..run])?;
+            self.written.bytes += run as u64;
+            self.written.next_seq = next_seq;
             rest = &rest[run..];
         }
         Ok(())
     }
 
+    /// What was written has come to its end: it stays.
+    pub(super) fn settle(&mut self) {
+        self.settled = self.written;
+    }
+
+    /// Forgets what was written since the last settling; it is cut off before the next write, and at once if that can be.
+    pub(super) fn roll_back(&mut self) {
+        self.written = self.settled;
+        self.is_torn = true;
+        // The next write does it again, and means it; but the process may die before that.
+        let _ = self.active.file.set_len(self.settled.bytes);
+    }
+
+    /// Removes what failed writes have left behind the last record, for certain. Returns whether there was such a failure:
+    /// then a new segment is begun, for the old one may be what does not take any more.
+    fn cut_torn_end(&mut self) -> io::Result<bool> {
+        if !self.is_torn {
+            return Ok(false);
+        }
+        self.active.file.set_len(self.settled.bytes)?;
+        self.active.file.sync_all()?;
+        self.is_torn = false;
+        Ok(true)
+    }
+
     /// Whether all of `encoded` goes into the active segment: starting another one waits for the disk.
     pub(super) fn has_room_for(&self, encoded: &[u8]) -> bool {
-        let bytes = self.bytes.saturating_add(encoded.len() as u64);
-        bytes <= self.segment_bytes_max && leading_seq(encoded) == Some(self.next_seq)
+        let bytes = self.written.bytes.saturating_add(encoded.len() as u64);
+        bytes <= self.segment_bytes_max && leading_seq(encoded) == Some(self.written.next_seq)
     }
 
     /// Makes what was written visible to readers.
     pub(super) fn publish(&self, catalog: &SegmentCatalog) {
-        catalog.extend_active(self.bytes, self.next_seq);
+        catalog.extend_active(self.written.bytes, self.written.next_seq);
     }
 
-    /// Puts another file in the place of the active one, to see what a failing disk does.
+    /// Puts another file in the place of the active one, to see what a failing disk does; returns that one.
     #[cfg(test)]
-    pub(super) fn replace_file(&mut self, file: File) {
-        self.file = Arc::new(file);
+    pub(super) fn replace_file(&mut self, file: File) -> Arc<SegmentFile> {
+        let path = self.active.path.clone();
+        std::mem::replace(&mut self.active, Arc::new(SegmentFile { path, file }))
+    }
+
+    /// Puts the right file back.
+    #[cfg(test)]
+    pub(super) fn restore_file(&mut self, file: Arc<SegmentFile>) {
+        self.active = file;
+    }
+}
+
+/// The records that come after those before `next_seq`.
+fn behind(encoded: &[u8], next_seq: Seq) -> &[u8] {
+    let mut rest = encoded;
+    while let Some(seq) = leading_seq(rest) {
+        if seq >= next_seq {
+            break;
+        }
+        // One record at a time: a room of nothing still takes the first.
+        let (run, _) = leading_run(rest, seq, 0);
+        rest = &rest[run..];
+    }
+    rest
+}
+
+/// A segment that could not be started, for want of room, has left an empty file of its name.
+fn remove_unfinished_segment(path: &Path) -> io::Result<()> {
+    match fs::metadata(path) {
+        Ok(metadata) if metadata.is_file() && metadata.len() <= SEGMENT_HEADER_BYTES as u64 => fs::remove_file(path),
+        Ok(_) | Err(_) => Ok(()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! What appenders, the threads of the journal, readers and maintenance share, and how all of them learn of a failure.
+//! What appenders, the threads of the journal, readers and maintenance share, and how all of them learn of what is wrong.
 //! Must not do I/O.
 
 use std::sync::Arc;
@@ -39,6 +39,36 @@ pub(super) struct JournalShared {
     pub(super) opened: Instant,
 }
 
+/// What can keep records from being committed. All but the last end by themselves.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Fault {
+    /// The last write or sync of a commit failed; it is tried again.
+    Write,
+    /// The last background sync failed; it is tried again.
+    Sync,
+    /// The files are not where they belong.
+    Place,
+    /// A thread died of a bug.
+    Thread,
+}
+
+/// The faults of now.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Faults {
+    reasons: [Option<Arc<str>>; 4],
+}
+
+impl Faults {
+    pub(super) fn has(&self, fault: Fault) -> bool {
+        self.reasons[fault as usize].is_some()
+    }
+
+    /// What callers are told, if anything is wrong.
+    pub(super) fn reason(&self) -> Option<&Arc<str>> {
+        self.reasons.iter().rev().flatten().next()
+    }
+}
+
 /// The records that wait for the next commit.
 #[derive(Debug)]
 pub(super) struct Pending {
@@ -55,7 +85,10 @@ pub(super) struct Pending {
     /// Somebody waits in `flush`: do not gather.
     pub(super) urgent: bool,
     pub(super) closing: bool,
-    pub(super) failure: Option<Arc<str>>,
+    /// What keeps records from being committed, while it does.
+    pub(super) faults: Faults,
+    /// Why nothing new is taken, although what waits is committed.
+    pub(super) refusal: Option<Arc<str>>,
     pub(super) salt: u32,
 }
 
@@ -65,7 +98,8 @@ pub(super) struct PanicAlarm<'a>(pub(super) &'a JournalShared);
 impl Drop for PanicAlarm<'_> {
     fn drop(&mut self) {
         if std::thread::panicking() {
-            self.0.fail("a thread of the journal panicked");
+            self.0
+                .set_fault(Fault::Thread, Some("a thread of the journal panicked"));
         }
     }
 }
@@ -82,16 +116,17 @@ impl Pending {
             last_appended: Seq(next_seq.0 - 1),
             urgent: false,
             closing: false,
-            failure: None,
+            faults: Faults::default(),
+            refusal: None,
             salt,
         }
     }
 
     pub(super) fn refuse_when_over(&self) -> Result<(), JournalError> {
-        match &self.failure {
-            Some(reason) => Err(JournalError::Failed(Arc::clone(reason))),
-            None if self.closing => Err(JournalError::Closed),
-            None => Ok(()),
+        match (self.faults.reason(), &self.refusal) {
+            _ if self.closing => Err(JournalError::Closed),
+            (Some(reason), _) | (None, Some(reason)) => Err(JournalError::Failed(Arc::clone(reason))),
+            (None, None) => Ok(()),
         }
     }
 
@@ -101,25 +136,22 @@ impl Pending {
 }
 
 impl JournalShared {
-    /// From now on nothing is committed and every append is refused.
-    pub(super) fn fail(&self, reason: &str) {
-        tracing::error!(
-            reason,
-            "the journal has failed and accepts nothing until it is opened again"
-        );
-        let reason: Arc<str> = reason.into();
+    /// Notes that something keeps records from being committed (or, with `None`, no longer does) and tells everybody. What
+    /// waits goes on waiting; nothing new is taken.
+    pub(super) fn set_fault(&self, fault: Fault, reason: Option<&str>) {
         let mut pending = self.pending.lock();
-        if pending.failure.is_none() {
-            pending.failure = Some(Arc::clone(&reason));
+        let slot = &mut pending.faults.reasons[fault as usize];
+        if slot.as_deref() == reason {
+            return;
         }
-        pending.encoded = Vec::new();
-        pending.records = 0;
-        pending.in_flight_bytes = 0;
-        pending.in_flight_records = 0;
+        match reason {
+            Some(reason) => tracing::error!(reason, "the journal cannot be written and takes nothing until it can"),
+            None => tracing::warn!("what kept the journal from being written is over"),
+        }
+        *slot = reason.map(Arc::from);
+        let failure = pending.faults.reason().cloned();
+        self.commit_state.send_modify(|state| state.failure = failure);
         drop(pending);
-        self.commit_state.send_modify(|state| {
-            state.failure.get_or_insert(reason);
-        });
         self.settled.notify_all();
         self.work.notify_all();
     }

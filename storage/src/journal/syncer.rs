@@ -1,14 +1,21 @@
 //! Background fdatasync of segments that were acknowledged from the page cache. Must not be on the way of a commit.
+//!
+//! A sync that fails leaves the system free to forget what it was to write: so the bytes are written once more, from what
+//! the page cache still holds, before they are synced again.
 
-use std::fs::File;
-use std::io;
+use std::fs::OpenOptions;
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Condvar, Mutex};
 
+use super::commit::RETRY_MS;
+use super::segment_files::SegmentFile;
+
 /// How much an acknowledged record may lag behind on the way to the disk under [`super::Durability::Process`].
 pub(super) const SYNC_INTERVAL_MS: u64 = 1_000;
+const COPY_BYTES: usize = 1024 * 1024;
 
 /// The files that have unsynced bytes. At most the active segment and those sealed since the last round.
 #[derive(Debug, Default)]
@@ -21,40 +28,69 @@ pub(super) struct Syncer {
 
 #[derive(Debug, Default)]
 struct SyncQueue {
-    dirty: Vec<Arc<File>>,
+    dirty: Vec<Arc<SegmentFile>>,
+    /// Those whose last sync failed: to be written again before they are synced.
+    failed: Vec<Arc<SegmentFile>>,
     stopped: bool,
+}
+
+fn add(files: &mut Vec<Arc<SegmentFile>>, file: &Arc<SegmentFile>) {
+    if !files.iter().any(|known| Arc::ptr_eq(known, file)) {
+        files.push(Arc::clone(file));
+    }
 }
 
 impl Syncer {
     /// Notes that `file` has bytes to sync.
-    pub(super) fn mark_dirty(&self, file: &Arc<File>) {
-        let mut queue = self.queue.lock();
-        if !queue.dirty.iter().any(|dirty| Arc::ptr_eq(dirty, file)) {
-            queue.dirty.push(Arc::clone(file));
-        }
+    pub(super) fn mark_dirty(&self, file: &Arc<SegmentFile>) {
+        add(&mut self.queue.lock().dirty, file);
     }
 
-    /// Syncs everything that was marked before the call.
-    pub(super) fn sync_now(&self) -> io::Result<()> {
+    /// Syncs everything that was marked before the call. `keep_still` runs what is given to it while nobody writes or
+    /// erases.
+    ///
+    /// # Errors
+    /// The first one of the system's; what could not be synced stays marked.
+    pub(super) fn sync_now(
+        &self,
+        keep_still: &dyn Fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>,
+    ) -> io::Result<()> {
         let _round = self.round.lock();
-        let files = std::mem::take(&mut self.queue.lock().dirty);
-        files.iter().try_for_each(|file| file.sync_data())
+        let (dirty, failed) = {
+            let mut queue = self.queue.lock();
+            (std::mem::take(&mut queue.dirty), std::mem::take(&mut queue.failed))
+        };
+        let mut outcome = Ok(());
+        for file in &dirty {
+            let has_failed = failed.iter().any(|known| Arc::ptr_eq(known, file));
+            let rewritten = if has_failed {
+                keep_still(&mut || write_again(file))
+            } else {
+                Ok(())
+            };
+            if let Err(error) = rewritten.and_then(|()| file.file.sync_data()) {
+                let mut queue = self.queue.lock();
+                add(&mut queue.dirty, file);
+                add(&mut queue.failed, file);
+                outcome = Err(error);
+            }
+        }
+        outcome
     }
 
-    /// Syncs once per [`SYNC_INTERVAL_MS`] until stopped; `on_failure` gets the error that ends it.
-    pub(super) fn run(&self, on_failure: impl FnOnce(io::Error)) {
+    /// Syncs once per [`SYNC_INTERVAL_MS`] until stopped, sooner after a failure; `sync` does it and says how it went.
+    pub(super) fn run(&self, sync: impl Fn() -> bool) {
+        let mut wait_ms = SYNC_INTERVAL_MS;
         loop {
             let mut queue = self.queue.lock();
             if !queue.stopped {
-                self.wake.wait_for(&mut queue, Duration::from_millis(SYNC_INTERVAL_MS));
+                self.wake.wait_for(&mut queue, Duration::from_millis(wait_ms));
             }
             if queue.stopped {
                 return;
             }
             drop(queue);
-            if let Err(error) = self.sync_now() {
-                return on_failure(error);
-            }
+            wait_ms = if sync() { SYNC_INTERVAL_MS } else { RETRY_MS };
         }
     }
 
@@ -62,5 +98,23 @@ impl Syncer {
     pub(super) fn stop(&self) {
         self.queue.lock().stopped = true;
         self.wake.notify_all();
+    }
+}
+
+/// Writes a file's bytes over themselves.
+fn write_again(segment: &SegmentFile) -> io::Result<()> {
+    // Not the file that is appended to: that one writes at its end wherever it is told to.
+    let mut file = OpenOptions::new().read(true).write(true).open(&segment.path)?;
+    let mut buffer = vec![0; COPY_BYTES];
+    let mut offset = 0;
+    loop {
+        file.seek(SeekFrom::Start(offset))?;
+        let read = file.read(&mut buffer)?;
+        if read == 0 {
+            return Ok(());
+        }
+        file.seek(SeekFrom::Start(offset))?;
+        file.write_all(&buffer[..read])?;
+        offset += read as u64;
     }
 }

@@ -43,7 +43,7 @@ fn open_sled(dir: &std::path::Path) -> (SledStore, SnapshotOpenReport) {
     SledStore::open(&dir.join("snapshots"), options, NOW_MS).expect("the store opens")
 }
 
-fn check_contract(store: &dyn SnapshotStore) {
+pub(super) fn check_contract(store: &dyn SnapshotStore) {
     puts_gets_and_deletes(store);
     trees_are_apart_and_ordered(store);
     large_values_and_batches(store);
@@ -277,6 +277,112 @@ fn a_damaged_folder_is_set_aside() {
         store.flush().expect("flushed");
         assert_eq!(store.get(Tree::Users, b"new").expect("read"), Some(b"value".to_vec()));
     }
+}
+
+fn filled(dir: &std::path::Path) {
+    let (store, _) = open_sled(dir);
+    for round in 0..4_u32 {
+        let many = (0..2_000u32).map(|number| put(Tree::Users, &number.to_be_bytes(), &[round as u8; 300]));
+        store.apply(many.collect()).expect("applied");
+        store.flush().expect("flushed");
+    }
+}
+
+fn check_filled(store: &SledStore) {
+    let all = entries(store, Tree::Users);
+    assert_eq!(all.len(), 2_000);
+    assert!(all.iter().all(|(_, value)| value == &[3; 300]));
+}
+
+#[test]
+fn what_sled_did_not_finish_is_no_damage() {
+    type Leave = fn(&std::path::Path);
+    let leaves: [Leave; 3] = [
+        |store| fs::write(store.join("snap.FFFFFFFFFFFFFFFF.generating"), b"").expect("left"),
+        |store| fs::write(store.join("snap.0000000000000001.generating"), [7; 4_000]).expect("left"),
+        // A finished page table that lost its end.
+        |store| {
+            let mut snapshots: Vec<_> = fs::read_dir(store)
+                .expect("listed")
+                .map(|entry| entry.expect("an entry").path())
+                .filter(|path| {
+                    path.file_name()
+                        .is_some_and(|name| name.to_string_lossy().starts_with("snap."))
+                })
+                .collect();
+            snapshots.sort();
+            let newest = snapshots.pop().expect("sled writes one at every start");
+            let bytes = fs::read(&newest).expect("read");
+            fs::write(newest, &bytes[..bytes.len() / 2]).expect("torn");
+        },
+    ];
+    for leave in leaves {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        filled(dir.path());
+        drop(open_sled(dir.path()));
+        leave(&dir.path().join("snapshots"));
+        let (store, report) = open_sled(dir.path());
+        assert_eq!(report, SnapshotOpenReport::default());
+        check_filled(&store);
+    }
+}
+
+#[test]
+fn no_empty_store_where_that_is_forbidden_and_one_that_was_set_aside_is_taken_back() {
+    let options = SledOptions {
+        may_be_empty: false,
+        ..SledOptions::default()
+    };
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let path = dir.path().join("snapshots");
+    let refused = |what: &str| {
+        let opened = SledStore::open(&path, options, NOW_MS);
+        assert!(
+            matches!(opened, Err(SnapshotError::Unreadable { .. })),
+            "{what}: {opened:?}"
+        );
+    };
+    refused("there is none");
+    assert!(!path.exists(), "nothing was made");
+    filled(dir.path());
+    // Set aside over a leftover, by an earlier version.
+    fs::write(path.join("snap.00000000000000FF.generating"), b"").expect("left");
+    fs::rename(&path, dir.path().join("snapshots.damaged-5")).expect("set aside");
+    fs::create_dir(dir.path().join("snapshots.damaged-6")).expect("made");
+    fs::write(dir.path().join("snapshots.damaged-6/db"), [3; 5_000]).expect("a worse one");
+    fs::create_dir(&path).expect("an empty folder, as every start makes it");
+    let (store, report) = SledStore::open(&path, options, NOW_MS).expect("the older one opens");
+    assert_eq!(report.taken_back, Some(dir.path().join("snapshots.damaged-5")));
+    check_filled(&store);
+    drop(store);
+    fs::write(path.join("conf"), [0; 40]).expect("damaged");
+    refused("it is damaged");
+    assert!(path.join("db").exists(), "and it is left where it is");
+}
+
+#[test]
+fn flushes_at_the_same_time_do_not_take_each_others_files() {
+    let dir = tempfile::tempdir().expect("temporary folder");
+    let (store, _) = open_sled(dir.path());
+    std::thread::scope(|scope| {
+        for thread in 0..4_u8 {
+            let store = &store;
+            scope.spawn(move || {
+                for number in 0..20 {
+                    store
+                        .apply(vec![put(Tree::Users, &[thread, number], b"x")])
+                        .expect("applied");
+                    store.flush().expect("flushed");
+                }
+            });
+        }
+    });
+    drop(store);
+    let (store, report) = open_sled(dir.path());
+    assert_eq!(
+        (report, store.len(Tree::Users).expect("counted")),
+        (SnapshotOpenReport::default(), 80)
+    );
 }
 
 #[test]

@@ -6,7 +6,9 @@ mod flush_count;
 mod frame;
 mod memory;
 mod set_aside;
+mod sled_places;
 mod sled_store;
+mod supervised;
 mod write_behind;
 
 #[cfg(test)]
@@ -17,7 +19,9 @@ use std::ops::ControlFlow;
 use std::path::PathBuf;
 
 pub use memory::MemoryStore;
-pub use sled_store::{CACHE_BYTES_DEFAULT, FLUSH_INTERVAL_MS_DEFAULT, SledOptions, SledStore};
+pub use sled_places::SledPlaces;
+pub use sled_store::{CACHE_BYTES_DEFAULT, SledOptions, SledStore};
+pub use supervised::{Beside, StoreMaker, SupervisedStore, SupervisorOptions};
 pub use write_behind::WriteBehind;
 
 /// Longest key, bytes.
@@ -131,6 +135,14 @@ impl SnapshotOp {
         }
     }
 
+    /// Bytes of key and value.
+    pub(crate) fn bytes(&self) -> usize {
+        match self {
+            SnapshotOp::Put { key, value, .. } => key.len() + value.len(),
+            SnapshotOp::Delete { key, .. } => key.len(),
+        }
+    }
+
     pub(crate) fn check(&self) -> Result<(), SnapshotError> {
         let (tree, key) = self.target();
         if key.len() > KEY_BYTES_MAX {
@@ -151,6 +163,21 @@ impl SnapshotOp {
             SnapshotOp::Put { .. } | SnapshotOp::Delete { .. } => Ok(()),
         }
     }
+}
+
+/// How a store is, for readiness and metrics.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct StoreHealth {
+    /// What is wrong with it, while it is.
+    pub trouble: Option<String>,
+    /// How often it stood still.
+    pub stalls: u64,
+    /// How often it failed.
+    pub failures: u64,
+    /// How often it was replaced.
+    pub replaced: u64,
+    /// How many stores did not close and were left behind.
+    pub left_behind: u64,
 }
 
 /// What [`SnapshotStore::for_each`] saw.
@@ -178,6 +205,8 @@ impl VisitReport {
 pub struct SnapshotOpenReport {
     /// Set when the store on disk could not be used: it was moved here, and a new, empty one was made.
     pub set_aside: Option<SetAside>,
+    /// Set when there was no store, and one that had been set aside earlier opens after all: it was moved back from here.
+    pub taken_back: Option<PathBuf>,
     /// How many flushes the store came back without: sled drops the damaged end of its log without a word. What is
     /// left is older than it should be.
     pub lost_flushes: u64,
@@ -230,6 +259,17 @@ pub enum SnapshotError {
     /// The database below failed; it may work again after a restart.
     #[error("the snapshot store failed: {0}")]
     Backend(String),
+    /// The store is being replaced: nothing of the call is certain, and it may work a little later.
+    #[error("the snapshot store cannot be used right now: {0}")]
+    Unavailable(String),
+    /// There is no store that can be read, and a new, empty one was not allowed. Nothing was changed.
+    #[error("snapshot store {path}: {reason}")]
+    Unreadable {
+        /// The store's folder.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A file of the store could not be used (rights, space, lock).
     #[error("snapshot store {path}: {source}")]
     Io {
@@ -238,6 +278,20 @@ pub enum SnapshotError {
         /// What the system said.
         source: std::io::Error,
     },
+}
+
+impl SnapshotError {
+    /// Whether the store is at fault and not the value: the same call may work later.
+    #[must_use]
+    pub fn is_about_store(&self) -> bool {
+        match self {
+            SnapshotError::Backend(_) | SnapshotError::Io { .. } | SnapshotError::Unavailable(_) => true,
+            SnapshotError::Damaged { .. }
+            | SnapshotError::NewerVersion { .. }
+            | SnapshotError::TooLarge { .. }
+            | SnapshotError::Unreadable { .. } => false,
+        }
+    }
 }
 
 /// Sees a key and its value; says whether to go on.
@@ -310,10 +364,24 @@ pub trait SnapshotStore: Send + Sync {
 
     /// Rewrites the store with only what is alive and throws the old files away. A log-structured store keeps deleted
     /// and overwritten values on the disk for an unknown time: this is what makes a deletion final, and it gives the
-    /// space back. Writers and readers wait meanwhile. Returns how many bytes were freed. Damaged values are
+    /// space back. May take long. Returns how many bytes were freed. Damaged values are
     /// carried over as they are.
     ///
     /// # Errors
     /// `Backend` or `Io`; the old content is still there then.
     fn compact(&self) -> Result<u64, SnapshotError>;
+
+    /// Grows when the content may have gone back, or when calls have failed of which nobody knows what became: whoever
+    /// writes only what has changed has to write everything again then.
+    fn generation(&self) -> u64 {
+        0
+    }
+
+    /// Breaks a [compaction](Self::compact) off that does not keep others from the store; from now on there is none.
+    fn stop_compacting(&self) {}
+
+    /// How the store is.
+    fn health(&self) -> StoreHealth {
+        StoreHealth::default()
+    }
 }

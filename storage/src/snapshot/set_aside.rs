@@ -1,5 +1,6 @@
-//! What to do with a sled folder that does not open: tells damage from circumstances (lock, rights, space) and moves
-//! damaged folders away. Must not delete anything.
+//! What to do with a sled folder that does not open: removes what sled itself left unfinished, tells damage from
+//! circumstances (lock, rights, space), moves damaged folders away and finds them again. Must not delete what is not
+//! known to be unfinished.
 
 use std::fs;
 use std::io;
@@ -11,6 +12,90 @@ use crate::files::sync_dir;
 
 /// How many folders of one millisecond are told apart.
 const NAMES_TRIED_MAX: u32 = 1_000;
+const SET_ASIDE_INFIX: &str = ".damaged-";
+
+/// sled's own snapshots of its page table: this and 16 hexadecimal digits.
+const SLED_SNAPSHOT_PREFIX: &str = "snap.";
+/// Before the name of one of them that was put away.
+const PUT_AWAY_PREFIX: &str = "unread.";
+
+/// Makes the folder ready to be opened, because sled finds a whole store corrupt over files that it does not need: what it
+/// was writing when it died is removed (sled 0.34 takes every file that begins with `snap.` for a finished snapshot of its
+/// page table, `snap.<lsn>.generating` too), and snapshots that fail their checksum are put away. Its log says the same.
+pub(super) fn clean(path: &Path) -> io::Result<()> {
+    for (file, is_finished) in sled_snapshots(path)? {
+        if !is_finished {
+            tracing::warn!(file = %file.display(), "removing what the snapshot store was writing when it died");
+            fs::remove_file(&file)?;
+        } else if !is_whole_sled_snapshot(&fs::read(&file)?) {
+            tracing::warn!(file = %file.display(), "the snapshot store's page table is damaged; its log is read as a whole");
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            fs::rename(&file, file.with_file_name(format!("{PUT_AWAY_PREFIX}{name}")))?;
+        }
+    }
+    Ok(())
+}
+
+/// Whether sled will take it: `content · length u64 · crc32 u32 of the content`.
+fn is_whole_sled_snapshot(bytes: &[u8]) -> bool {
+    let Some((rest, crc)) = bytes.split_last_chunk::<4>() else {
+        return false;
+    };
+    let Some((content, _length)) = rest.split_last_chunk::<8>() else {
+        return false;
+    };
+    !content.is_empty() && crc32fast::hash(content) == u32::from_le_bytes(*crc)
+}
+
+/// Files that sled takes for snapshots of its page table, each with whether it is a finished one.
+fn sled_snapshots(path: &Path) -> io::Result<Vec<(PathBuf, bool)>> {
+    let is_finished = |lsn: &str| lsn.len() == 16 && lsn.bytes().all(|digit| digit.is_ascii_hexdigit());
+    let named = |file: PathBuf| {
+        let name = file.file_name()?.to_string_lossy().into_owned();
+        let lsn = name.strip_prefix(SLED_SNAPSHOT_PREFIX)?;
+        Some((file, is_finished(lsn)))
+    };
+    Ok(files_of(path)?.into_iter().filter_map(named).collect())
+}
+
+fn files_of(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let files = entries.map(|entry| entry.map(|entry| entry.path()));
+    let files: io::Result<Vec<PathBuf>> = files.collect();
+    Ok(files?.into_iter().filter(|path| path.is_file()).collect())
+}
+
+/// Whether a store was ever made in this folder.
+pub(super) fn holds_store(path: &Path) -> bool {
+    path.join("db").exists()
+}
+
+/// Stores that were set aside beside `path`, the newest first.
+pub(super) fn set_aside_before(path: &Path) -> io::Result<Vec<PathBuf>> {
+    let (Some(name), Some(parent)) = (path.file_name(), path.parent()) else {
+        return Ok(Vec::new());
+    };
+    let prefix = format!("{}{SET_ASIDE_INFIX}", name.to_string_lossy());
+    let mut found = Vec::new();
+    for entry in fs::read_dir(parent)? {
+        let candidate = entry?.path();
+        let number = candidate.file_name().and_then(|name| {
+            let number = name.to_string_lossy().strip_prefix(&prefix)?.to_owned();
+            let (ms, place) = number.split_once('-').unwrap_or((&number, "0"));
+            Some((ms.parse::<i64>().ok()?, place.parse::<u32>().ok()?))
+        });
+        if let Some(number) = number
+            && holds_store(&candidate)
+        {
+            found.push((number, candidate));
+        }
+    }
+    found.sort();
+    Ok(found.into_iter().rev().map(|(_, candidate)| candidate).collect())
+}
 
 /// Runs something of sled's; its panics (it has them on damaged files) become errors.
 pub(super) fn guarded<T>(work: impl FnOnce() -> sled::Result<T>) -> Result<T, sled::Error> {
@@ -84,8 +169,8 @@ pub(super) fn set_aside(path: &Path, reason: String, now_ms: i64) -> Result<SetA
 fn free_name(path: &Path, now_ms: i64) -> Option<PathBuf> {
     let name = path.file_name()?.to_string_lossy().into_owned();
     let candidate = |number| match number {
-        0 => path.with_file_name(format!("{name}.damaged-{now_ms}")),
-        _ => path.with_file_name(format!("{name}.damaged-{now_ms}-{number}")),
+        0 => path.with_file_name(format!("{name}{SET_ASIDE_INFIX}{now_ms}")),
+        _ => path.with_file_name(format!("{name}{SET_ASIDE_INFIX}{now_ms}-{number}")),
     };
     (0..NAMES_TRIED_MAX)
         .map(candidate)
@@ -112,6 +197,61 @@ mod tests {
         assert!(is_damage(
             &guarded::<()>(|| panic!("index out of range")).expect_err("a panic is an error")
         ));
+    }
+
+    #[test]
+    fn only_what_sled_did_not_finish_is_removed_and_damaged_page_tables_are_put_away() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        let mut whole = b"content".to_vec();
+        whole.extend_from_slice(&7_u64.to_le_bytes());
+        whole.extend_from_slice(&crc32fast::hash(b"content").to_le_bytes());
+        let files: [(&str, &[u8]); 7] = [
+            ("snap.00000000000000FF", &whole),
+            ("snap.00000000000000FE", b"torn"),
+            ("snap.0000000000000100.generating", b""),
+            ("snap.0000000000000100.in___motion", b""),
+            ("db", b""),
+            ("snapshot of somebody", b""),
+            ("flushes", b"3"),
+        ];
+        for (name, content) in files {
+            fs::write(dir.path().join(name), content).expect("written");
+        }
+        clean(dir.path()).expect("cleaned");
+        let mut left: Vec<String> = files_of(dir.path())
+            .expect("listed")
+            .iter()
+            .filter_map(|path| Some(path.file_name()?.to_str()?.to_owned()))
+            .collect();
+        left.sort();
+        let expected = [
+            "db",
+            "flushes",
+            "snap.00000000000000FF",
+            "snapshot of somebody",
+            "unread.snap.00000000000000FE",
+        ];
+        assert_eq!(left, expected);
+        clean(&dir.path().join("none")).expect("what is not there is clean");
+    }
+
+    #[test]
+    fn those_set_aside_are_found_again_the_newest_first() {
+        let dir = tempfile::tempdir().expect("temporary folder");
+        for name in [
+            "store.damaged-9",
+            "store.damaged-10",
+            "store.damaged-10-1",
+            "store.damaged-x",
+            "other",
+        ] {
+            fs::create_dir(dir.path().join(name)).expect("made");
+            fs::write(dir.path().join(name).join("db"), b"").expect("written");
+        }
+        fs::create_dir(dir.path().join("store.damaged-11")).expect("an empty one");
+        let found = set_aside_before(&dir.path().join("store")).expect("listed");
+        let names: Vec<_> = found.iter().filter_map(|path| path.file_name()).collect();
+        assert_eq!(names, ["store.damaged-10-1", "store.damaged-10", "store.damaged-9"]);
     }
 
     #[test]

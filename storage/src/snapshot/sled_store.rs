@@ -8,21 +8,22 @@ use std::time::{Duration, SystemTime};
 
 use parking_lot::{Mutex, RwLock};
 
-use super::set_aside::{guarded, into_snapshot_error, is_damage, is_lock_conflict, set_aside};
+use super::set_aside::{
+    clean, guarded, holds_store, into_snapshot_error, is_damage, is_lock_conflict, set_aside, set_aside_before,
+};
 use super::{
     EntryVisitor, SnapshotError, SnapshotOp, SnapshotOpenReport, SnapshotStore, Tree, VisitReport, flush_count, frame,
 };
-use crate::files::sync_dir;
+use crate::files::{remove_dir_if_there, sync_dir};
 use crate::priority::give_way;
 
 /// Default of [`SledOptions::cache_bytes`].
 pub const CACHE_BYTES_DEFAULT: u64 = 64 * 1024 * 1024;
-/// Default of [`SledOptions::flush_interval_ms`].
-pub const FLUSH_INTERVAL_MS_DEFAULT: u64 = 1_000;
-/// A batch is handed to sled in pieces: it holds its locks for the length of a piece, and is let write it before it gets
-/// the next one. Its seven threads write segments of 512 KiB; when all of them wait for a lock that is held by somebody who
-/// waits for the file to be cut, which is the eighth piece of work, nobody ever goes on (sled 0.34.7: the pool does not
-/// grow, because its count of idle threads falls below 0).
+/// A batch is handed to sled in pieces, and is let write each of them before it gets the next one. Its seven threads write
+/// segments of 512 KiB; when all of them wait for a lock that is held by somebody who waits for the file to be cut, which
+/// is the eighth piece of work, nobody ever goes on (sled 0.34.7: the pool does not grow, because its count of idle threads
+/// falls below 0). With a flush behind everything, one writer and no flush of its own it never did that; what stands still
+/// all the same is replaced (see [`super::SupervisedStore`]).
 const BATCH_OPS_MAX: usize = 512;
 const BATCH_BYTES_MAX: usize = 512 * 1024;
 /// sled's threads may hold the lock for a moment after the previous owner in the same process has dropped it.
@@ -36,16 +37,16 @@ const MTIME_SLACK_MS: u64 = 2_000;
 pub struct SledOptions {
     /// sled's page cache, bytes.
     pub cache_bytes: u64,
-    /// How often sled writes out by itself. Durability never rests on it (callers flush); it keeps what a flush has to
-    /// write small and lets sled clean its log.
-    pub flush_interval_ms: u64,
+    /// Whether a new, empty store may take the place of one that cannot be read or is not there. Where the journal does
+    /// not reach back to its first record, that would lose what only the store holds.
+    pub may_be_empty: bool,
 }
 
 impl Default for SledOptions {
     fn default() -> Self {
         Self {
             cache_bytes: CACHE_BYTES_DEFAULT,
-            flush_interval_ms: FLUSH_INTERVAL_MS_DEFAULT,
+            may_be_empty: true,
         }
     }
 }
@@ -59,6 +60,8 @@ pub struct SledStore {
     database: RwLock<Option<Database>>,
     /// Held while sled is given something: it keeps readers out meanwhile, and cannot be asked whether it does.
     writing: RwLock<()>,
+    /// One flush at a time: the count beside the database must not go back.
+    flushing: Mutex<()>,
     /// When the last flush began: blob files older than that are synced already.
     flushed_at: Mutex<Option<SystemTime>>,
 }
@@ -70,27 +73,40 @@ struct Database {
 }
 
 impl SledStore {
-    /// Opens the store in `path`. A folder that sled cannot make sense of is renamed to `<path>.damaged-<now_ms>` and a
-    /// new, empty store is made: what it held comes back from the journal as far as that reaches.
+    /// Opens the store in `path`, after removing what sled itself left unfinished. A folder that sled cannot make sense of
+    /// even so is renamed to `<path>.damaged-<now_ms>` and a new, empty store is made: what it held comes back from the
+    /// journal as far as that reaches. Where [`SledOptions::may_be_empty`] forbids that, stores that were set aside
+    /// earlier are tried again before it is refused.
     ///
     /// # Errors
-    /// `Io` when the folder cannot be used (lock, rights, space): it is left alone then.
+    /// `Io` when the folder cannot be used (lock, rights, space), `Unreadable` when an empty store would be needed and must
+    /// not be made: it is left alone then.
     pub fn open(path: &Path, options: SledOptions, now_ms: i64) -> Result<(Self, SnapshotOpenReport), SnapshotError> {
         let mut report = SnapshotOpenReport::default();
-        finish_compaction(path).map_err(|source| SnapshotError::Io {
+        let at_path = |source| SnapshotError::Io {
             path: path.to_path_buf(),
             source,
-        })?;
+        };
+        let from_sled = |error| into_snapshot_error(path, error);
+        finish_compaction(path).map_err(at_path)?;
+        if !holds_store(path) && !options.may_be_empty {
+            report.taken_back = Some(take_back(path, options)?);
+        }
         let database = match Database::open(path, options) {
             Ok(database) => database,
-            Err(error) if is_damage(&error) => {
+            Err(error) if is_damage(&error) && options.may_be_empty => {
                 report.set_aside = Some(set_aside(path, error.to_string(), now_ms)?);
-                Database::open(path, options).map_err(|error| into_snapshot_error(path, error))?
+                Database::open(path, options).map_err(from_sled)?
             }
-            Err(error) => return Err(into_snapshot_error(path, error)),
+            Err(error) if is_damage(&error) => {
+                return Err(SnapshotError::Unreadable {
+                    path: path.to_path_buf(),
+                    reason: error.to_string(),
+                });
+            }
+            Err(error) => return Err(from_sled(error)),
         };
-        report.lost_flushes =
-            flush_count::lost(path, &database.db).map_err(|error| into_snapshot_error(path, error))?;
+        report.lost_flushes = flush_count::lost(path, &database.db).map_err(from_sled)?;
         let database = RwLock::new(Some(database));
         Ok((
             Self {
@@ -98,6 +114,7 @@ impl SledStore {
                 options,
                 database,
                 writing: RwLock::default(),
+                flushing: Mutex::default(),
                 flushed_at: Mutex::default(),
             },
             report,
@@ -155,6 +172,7 @@ fn sync_blob(path: &Path, synced_before: Option<SystemTime>) -> io::Result<()> {
 
 impl Database {
     fn open(path: &Path, options: SledOptions) -> sled::Result<Self> {
+        clean(path)?;
         let mut retries = 0;
         let db = loop {
             match guarded(|| open_aside(path, options)) {
@@ -185,7 +203,8 @@ impl Database {
         sled::Config::new()
             .path(path)
             .cache_capacity(options.cache_bytes)
-            .flush_every_ms(Some(options.flush_interval_ms.max(1)))
+            // Never by itself: every piece is flushed, and a thread less can come into the way of another.
+            .flush_every_ms(None)
     }
 
     /// The handle of a tree; all of them were opened together.
@@ -203,11 +222,9 @@ impl Database {
         let mut piece = BatchPiece::default();
         for op in batch {
             let (tree, key) = op.target();
-            if piece.is_full() {
+            if piece.is_full() || piece.tree.is_some_and(|of| of != tree) {
                 give(&mut piece)?;
                 self.db.flush()?;
-            } else if piece.tree.is_some_and(|of| of != tree) {
-                give(&mut piece)?;
             }
             piece.tree = Some(tree);
             piece.ops += 1;
@@ -221,7 +238,8 @@ impl Database {
                 SnapshotOp::Delete { key, .. } => piece.batch.remove(key),
             }
         }
-        give(&mut piece)
+        give(&mut piece)?;
+        self.db.flush().map(|_| ())
     }
 
     /// Copies every entry into `target`, frame and all.
@@ -246,6 +264,38 @@ impl Database {
         }
         target.db.flush().map(|_| ())
     }
+}
+
+/// Moves the newest of the stores that were set aside and open after all to `path`. Returns where it was.
+fn take_back(path: &Path, options: SledOptions) -> Result<PathBuf, SnapshotError> {
+    let at_path = |source| SnapshotError::Io {
+        path: path.to_path_buf(),
+        source,
+    };
+    for candidate in set_aside_before(path).map_err(at_path)? {
+        match Database::open(&candidate, options) {
+            Ok(database) => drop(database),
+            Err(error) => {
+                tracing::warn!(%error, path = %candidate.display(), "a store that was set aside still does not open");
+                continue;
+            }
+        }
+        // Only an empty folder can be replaced; whatever is in it is somebody's.
+        fs::remove_dir(path)
+            .or_else(|error| {
+                let is_gone = error.kind() == io::ErrorKind::NotFound;
+                if is_gone { Ok(()) } else { Err(error) }
+            })
+            .and_then(|()| fs::rename(&candidate, path))
+            .and_then(|()| path.parent().map_or(Ok(()), sync_dir))
+            .map_err(at_path)?;
+        tracing::warn!(from = %candidate.display(), "a snapshot store that was set aside opens again and is used");
+        return Ok(candidate);
+    }
+    Err(SnapshotError::Unreadable {
+        path: path.to_path_buf(),
+        reason: "there is none".to_owned(),
+    })
 }
 
 /// Opens sled on a thread that gives way, so that the threads which it starts do as well: nobody who answers waits for
@@ -315,6 +365,7 @@ impl SnapshotStore for SledStore {
     }
 
     fn flush(&self) -> Result<(), SnapshotError> {
+        let _one_at_a_time = self.flushing.lock();
         self.with(|database| {
             let count = flush_count::raise(&database.db)?;
             database.db.flush()?;
@@ -418,13 +469,6 @@ fn finish_compaction(path: &Path) -> io::Result<()> {
     }
     remove_dir_if_there(&outdated)?;
     remove_dir_if_there(&compaction_path(path))
-}
-
-fn remove_dir_if_there(path: &Path) -> io::Result<()> {
-    match fs::remove_dir_all(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::fs::File;
 use std::path::Path;
 
 use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as PhysicalType};
+use parquet::file::metadata::KeyValue;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
 use parquet::file::serialized_reader::{ReadOptionsBuilder, SerializedFileReader};
@@ -26,6 +27,15 @@ pub struct TableReader {
     names: Vec<String>,
     /// Columns with nanoseconds, which the reader gives as plain numbers.
     in_nanos: Vec<String>,
+}
+
+/// What a file's metadata says beyond its table.
+fn all_notes(found: Option<&Vec<KeyValue>>) -> Vec<(String, String)> {
+    let is_ours = |key: &str| key == KEY_TABLE || key == KEY_SCHEMA_VERSION;
+    let notes = found.into_iter().flatten().filter(|note| !is_ours(&note.key));
+    notes
+        .filter_map(|note| Some((note.key.clone(), note.value.clone()?)))
+        .collect()
 }
 
 impl TableReader {
@@ -81,7 +91,7 @@ impl TableReader {
                 .iter()
                 .filter_map(|field| column_of(field))
                 .collect(),
-            notes: Vec::new(),
+            notes: all_notes(metadata.key_value_metadata()),
         };
         let names = schema
             .get_fields()

@@ -114,7 +114,19 @@ impl TableWriter {
     ///
     /// # Errors
     /// The output cannot be written.
-    pub fn finish(mut self) -> Result<u64, TableError> {
+    pub fn finish(self) -> Result<u64, TableError> {
+        self.finish_with(&[])
+    }
+
+    /// [`TableWriter::finish`], with more for the file's metadata.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn finish_with(mut self, notes: &[(&str, String)]) -> Result<u64, TableError> {
+        for (key, value) in notes {
+            self.file
+                .append_key_value_metadata(KeyValue::new((*key).to_owned(), value.clone()));
+        }
         self.write_group()?;
         self.file.into_inner()?.flush()?;
         Ok(self.rows)
