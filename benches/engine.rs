@@ -292,8 +292,11 @@ impl Seat {
             upto: Some(upto),
         };
         self.handle.send(None, seen, std::time::Instant::now())?;
-        self.handle
-            .send(None, ClientMessage::Events(events), std::time::Instant::now())?;
+        self.handle.send(
+            None,
+            ClientMessage::Events(events.into_iter().map(Ok).collect()),
+            std::time::Instant::now(),
+        )?;
         self.place += 1;
         let (mut fed, mut acked) = (!is_strong, false);
         if !is_strong && self.place >= self.feed.items.len() {

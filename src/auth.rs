@@ -6,13 +6,16 @@
 use actix_web::http::header::{AUTHORIZATION, HeaderMap};
 use jsonwebtoken::errors::ErrorKind;
 use jsonwebtoken::{Algorithm, DecodingKey, EncodingKey, Header, Validation};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use swipeline_models::ids::UserId;
 
 use crate::config::{AuthSettings, Secret};
 
 /// How far the clocks of the issuer and of this server may be apart, in seconds.
 const CLOCK_LEEWAY_S: u64 = 5;
+/// The shortest shared secret, in bytes: what RFC 7518 asks of HS256. A shorter one can be guessed from one token.
+const SECRET_BYTES_MIN: usize = 32;
 /// The header of a back end's key, beside `Authorization: Bearer`.
 const API_KEY_HEADER: &str = "x-api-key";
 
@@ -48,15 +51,35 @@ pub(crate) enum AuthError {
     /// The credential is not valid; the text says why without telling secrets.
     #[error("the credential is not valid: {0}")]
     Invalid(String),
+    /// A key that nobody has: somebody may be guessing.
+    #[error("the credential is not valid: {0}")]
+    UnknownKey(&'static str),
+}
+
+/// A time in whole seconds since 1970-01-01 UTC; what issuers write may have a fraction, which is cut off.
+#[derive(Debug, Clone, Copy, Serialize)]
+struct Seconds(u64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let seconds = f64::deserialize(deserializer)?;
+        if seconds.is_finite() && seconds >= 0.0 {
+            // What is beyond the range is as good as for ever.
+            Ok(Self(seconds as u64))
+        } else {
+            Err(D::Error::custom("a time must be a number of at least 0"))
+        }
+    }
 }
 
 /// What a viewer's token says.
 #[derive(Debug, Serialize, Deserialize)]
 struct Claims {
     sub: String,
-    exp: u64,
+    /// May have a fraction (RFC 7519, section 2), as `nbf` and `iat` may; the JWT library checks `exp` and `nbf`.
+    exp: Seconds,
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    iat: Option<u64>,
+    iat: Option<Seconds>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     iss: Option<String>,
     /// A text or a list of texts; checked by the JWT library.
@@ -76,7 +99,10 @@ impl Authenticator {
     /// Reads the keys of the settings.
     pub(crate) fn new(settings: &AuthSettings) -> Result<Self, String> {
         let key = match (&settings.jwt_secret, &settings.jwt_public_key) {
-            (Some(secret), _) => Some(DecodingKey::from_secret(secret.expose().as_bytes())),
+            (Some(secret), _) => {
+                check_secret(secret)?;
+                Some(DecodingKey::from_secret(secret.expose().as_bytes()))
+            }
             (None, Some(pem)) => Some(public_key(pem)?),
             (None, None) => None,
         };
@@ -136,21 +162,25 @@ impl Authenticator {
     /// The viewer of a token.
     pub(crate) fn viewer(&self, token: &str) -> Result<Viewer, AuthError> {
         let Some((key, validation)) = &self.tokens else {
-            return Err(AuthError::Invalid("unknown API key".to_owned()));
+            return Err(AuthError::UnknownKey("unknown API key"));
         };
-        let claims = jsonwebtoken::decode::<Claims>(token, key, validation)
-            .map_err(|error| {
-                if matches!(error.kind(), ErrorKind::ExpiredSignature) {
-                    AuthError::Expired
-                } else {
-                    AuthError::Invalid(error.to_string())
-                }
-            })?
-            .claims;
+        let token = jsonwebtoken::decode::<Claims>(token, key, validation).map_err(|error| {
+            if matches!(error.kind(), ErrorKind::ExpiredSignature) {
+                AuthError::Expired
+            } else {
+                AuthError::Invalid(error.to_string())
+            }
+        })?;
+        // No extension is understood here, and one that is critical must be (RFC 7515, section 4.1.11).
+        if let Some(critical) = &token.header.crit {
+            let detail = format!("its header says that {} must be understood", critical.join(", "));
+            return Err(AuthError::Invalid(detail));
+        }
+        let claims = token.claims;
         let user = UserId::new(&claims.sub).map_err(|error| AuthError::Invalid(format!("its subject {error}")))?;
         Ok(Viewer {
             user,
-            expires_at_s: claims.exp,
+            expires_at_s: claims.exp.0,
         })
     }
 
@@ -163,27 +193,43 @@ impl Authenticator {
         let credential = api_key.or_else(|| bearer(headers)).ok_or(AuthError::Missing)?;
         find_key(&self.admin_keys, credential)
             .map(|_| ())
-            .ok_or_else(|| AuthError::Invalid("unknown admin key".to_owned()))
+            .ok_or(AuthError::UnknownKey("unknown admin key"))
+    }
+
+    /// Whether everybody who reaches the admin listener may use it.
+    pub(crate) fn trusts_operators(&self) -> bool {
+        self.admin_keys.is_empty()
     }
 }
 
 /// Makes a viewer's token, signed with the configured shared secret (HS256).
 ///
 /// # Errors
-/// When no shared secret is configured, or signing fails.
+/// When no shared secret is configured, when it is too short for the server to take it, or signing fails.
 pub fn issue_token(settings: &AuthSettings, user: &UserId, now_s: u64, ttl_s: u64) -> anyhow::Result<String> {
     let Some(secret) = &settings.jwt_secret else {
         anyhow::bail!("no shared secret: set SWIPELINE__AUTH__JWT_SECRET or auth.jwt_secret_file");
     };
+    check_secret(secret).map_err(|detail| anyhow::anyhow!("the shared secret {detail}"))?;
     let claims = Claims {
         sub: user.as_str().to_owned(),
-        exp: now_s.saturating_add(ttl_s),
-        iat: Some(now_s),
+        exp: Seconds(now_s.saturating_add(ttl_s)),
+        iat: Some(Seconds(now_s)),
         iss: settings.issuer.clone(),
         aud: settings.audience.clone().map(serde_json::Value::String),
     };
     let key = EncodingKey::from_secret(secret.expose().as_bytes());
     Ok(jsonwebtoken::encode(&Header::new(Algorithm::HS256), &claims, &key)?)
+}
+
+/// Checks that a shared secret is long enough.
+pub(crate) fn check_secret(secret: &Secret) -> Result<(), String> {
+    match secret.expose().len() {
+        SECRET_BYTES_MIN.. => Ok(()),
+        length => Err(format!(
+            "must have at least {SECRET_BYTES_MIN} bytes, has {length} (openssl rand -base64 32 makes one)"
+        )),
+    }
 }
 
 /// Checks that a PEM text holds a public key that tokens can be checked with.
@@ -228,7 +274,7 @@ mod tests {
 
     fn settings() -> AuthSettings {
         AuthSettings {
-            jwt_secret: Some(Secret::new("a-shared-secret")),
+            jwt_secret: Some(Secret::new("a-shared-secret-of-32-bytes-or-more")),
             audience: Some("app".to_owned()),
             api_keys: vec![Secret::new("key-1"), Secret::new("key-22")],
             ..AuthSettings::default()
@@ -271,7 +317,7 @@ mod tests {
                 ..settings()
             },
             AuthSettings {
-                jwt_secret: Some(Secret::new("another secret")),
+                jwt_secret: Some(Secret::new("another-secret-of-32-bytes-or-more!")),
                 ..settings()
             },
         ] {
@@ -282,6 +328,67 @@ mod tests {
             authenticator.viewer("not.a.token"),
             Err(AuthError::Invalid(_))
         ));
+    }
+
+    fn signed(header: &Header, claims: &serde_json::Value) -> String {
+        let secret = settings().jwt_secret.expect("a secret");
+        let key = EncodingKey::from_secret(secret.expose().as_bytes());
+        jsonwebtoken::encode(header, claims, &key).expect("a token")
+    }
+
+    #[test]
+    fn times_may_have_fractions() {
+        let authenticator = Authenticator::new(&settings()).expect("keys");
+        let header = Header::new(Algorithm::HS256);
+        let claims = |exp: f64, nbf: f64| serde_json::json!({"sub": "u1", "aud": "app", "exp": exp, "iat": now_s() as f64 - 0.75, "nbf": nbf});
+        let now = now_s() as f64;
+        let viewer = authenticator
+            .viewer(&signed(&header, &claims(now + 60.25, now - 1.5)))
+            .expect("valid");
+        assert_eq!(viewer.expires_at_s, now_s() + 60);
+        let expired = signed(&header, &claims(now - 60.25, now - 100.0));
+        assert_eq!(authenticator.viewer(&expired), Err(AuthError::Expired));
+        let early = signed(&header, &claims(now + 600.25, now + 300.5));
+        assert!(matches!(authenticator.viewer(&early), Err(AuthError::Invalid(_))));
+        for exp in [
+            serde_json::json!("soon"),
+            serde_json::json!(-1),
+            serde_json::json!(null),
+        ] {
+            let bad = signed(&header, &serde_json::json!({"sub": "u1", "aud": "app", "exp": exp}));
+            assert!(authenticator.viewer(&bad).is_err(), "{exp}");
+        }
+    }
+
+    #[test]
+    fn a_critical_header_is_refused() {
+        let authenticator = Authenticator::new(&settings()).expect("keys");
+        let claims = serde_json::json!({"sub": "u1", "aud": "app", "exp": now_s() + 60});
+        for critical in [vec!["exotic".to_owned()], vec!["b64".to_owned()], vec![]] {
+            let mut header = Header::new(Algorithm::HS256);
+            header.crit = Some(critical.clone());
+            let token = signed(&header, &claims);
+            assert!(
+                matches!(authenticator.viewer(&token), Err(AuthError::Invalid(_))),
+                "{critical:?}"
+            );
+        }
+        assert!(
+            authenticator
+                .viewer(&signed(&Header::new(Algorithm::HS256), &claims))
+                .is_ok()
+        );
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_by_the_server_and_by_the_issuer_of_tokens() {
+        let short = AuthSettings {
+            jwt_secret: Some(Secret::new("0123456789abcdef0123456789abcde")),
+            ..AuthSettings::default()
+        };
+        assert!(Authenticator::new(&short).is_err_and(|error| error.contains("at least 32 bytes, has 31")));
+        let user = UserId::new("u1").expect("id");
+        assert!(issue_token(&short, &user, now_s(), 60).is_err());
     }
 
     #[test]

@@ -5,6 +5,7 @@
 
 mod assets;
 pub mod auth;
+mod authority;
 pub mod cli;
 pub mod config;
 mod demo;
@@ -19,4 +20,5 @@ pub mod server;
 pub mod telemetry;
 mod train;
 mod transfer;
+mod unreadable;
 mod ws;

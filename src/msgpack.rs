@@ -32,6 +32,41 @@ pub(crate) fn from_slice<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, ReadErr
     }
 }
 
+/// As [`from_slice`], and where in the document it failed.
+pub(crate) fn from_slice_with_path<T: DeserializeOwned>(bytes: &[u8]) -> Result<T, (String, ReadError)> {
+    let mut deserializer = Deserializer::new(Cursor::new(bytes));
+    deserializer.set_max_depth(DEPTH_MAX);
+    let document = serde_path_to_error::deserialize::<_, T>(&mut deserializer)
+        .map_err(|error| (error.path().to_string(), ReadError::Decode(error.into_inner())))?;
+    match bytes
+        .len()
+        .saturating_sub(usize::try_from(deserializer.position()).unwrap_or(usize::MAX))
+    {
+        0 => Ok(document),
+        trailing => Err((String::new(), ReadError::Trailing(trailing))),
+    }
+}
+
+/// The name and the bytes of each entry of a map of which all keys are texts; `None` for anything else.
+pub(crate) fn map_entries(bytes: &[u8]) -> Option<Vec<(String, &[u8])>> {
+    let (count, mut rest) = match *bytes {
+        [marker @ 0x80..=0x8f, ref rest @ ..] => (usize::from(marker & 0x0f), rest),
+        [0xde, high, low, ref rest @ ..] => (usize::from(u16::from_be_bytes([high, low])), rest),
+        [0xdf, a, b, c, d, ref rest @ ..] => (u32::from_be_bytes([a, b, c, d]) as usize, rest),
+        _ => return None,
+    };
+    let mut entries = Vec::new();
+    for _ in 0..count {
+        let (key, end) = read_at::<String>(rest).ok()?;
+        let value = rest.get(end..)?;
+        let (IgnoredAny, end) = read_at::<IgnoredAny>(value).ok()?;
+        let (value, after) = value.split_at_checked(end)?;
+        entries.push((key, value));
+        rest = after;
+    }
+    rest.is_empty().then_some(entries)
+}
+
 /// Whether the document is a list.
 pub(crate) fn is_array(bytes: &[u8]) -> bool {
     matches!(bytes.first(), Some(0x90..=0x9f | 0xdc | 0xdd))
@@ -88,6 +123,23 @@ mod tests {
         fn any_bytes_are_read_or_refused(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
             let _ = from_slice::<swipeline_models::wire::ClientFrame>(&bytes);
             let _ = array_elements(&bytes, 10);
+        }
+
+        #[test]
+        fn a_map_falls_into_its_entries(
+            map in prop::collection::btree_map(".{0,8}", prop::collection::vec(any::<i64>(), 0..4), 0..40),
+            cut in 0_usize..200,
+        ) {
+            let bytes = rmp_serde::to_vec(&map).expect("MessagePack");
+            let entries = map_entries(&bytes).expect("a map");
+            let again: std::collections::BTreeMap<String, Vec<i64>> = entries
+                .into_iter()
+                .map(|(key, value)| (key, from_slice(value).expect("numbers")))
+                .collect();
+            prop_assert_eq!(&again, &map);
+            if cut > 0 && cut < bytes.len() {
+                prop_assert!(map_entries(&bytes[..bytes.len() - cut]).is_none());
+            }
         }
 
         #[test]

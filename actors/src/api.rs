@@ -22,6 +22,10 @@ pub struct EngineConfig {
     pub session_idle_ms: i64,
     /// The most sessions that are active at a time.
     pub sessions_max: usize,
+    /// The most bytes that active sessions hold together, about.
+    pub sessions_bytes_max: usize,
+    /// Viewers of whom nothing is known but what they were shown are forgotten after so long, in milliseconds; 0: never.
+    pub session_ttl_ms: i64,
     /// The time between two checkpoints, in milliseconds.
     pub checkpoint_interval_ms: u64,
     /// Up to so many bytes the journal is kept although the snapshots include it.
@@ -52,6 +56,8 @@ impl Default for EngineConfig {
             arbiters: std::thread::available_parallelism().map_or(2, usize::from),
             session_idle_ms: 120_000,
             sessions_max: 1_000_000,
+            sessions_bytes_max: 4 << 30,
+            session_ttl_ms: 30 * 86_400_000,
             checkpoint_interval_ms: 30_000,
             journal_keep_bytes: 512 * 1024 * 1024,
             served_log_percent: 0,
@@ -66,8 +72,8 @@ impl Default for EngineConfig {
     }
 }
 
-/// When a call may be tried again that could not be kept now, in milliseconds.
-const UNAVAILABLE_RETRY_MS: u64 = 1_000;
+/// When to try again what failed for a reason that passes, in milliseconds.
+const RETRY_AFTER_MS: u64 = 1_000;
 
 /// Why the engine could not do it.
 #[derive(Debug, thiserror::Error)]
@@ -118,8 +124,8 @@ impl EngineError {
     pub fn retry_after_ms(&self) -> Option<u64> {
         match self {
             EngineError::Overloaded { retry_after_ms } => Some(*retry_after_ms),
-            // Both end by themselves.
-            EngineError::JournalFailed(_) | EngineError::Unavailable(_) => Some(UNAVAILABLE_RETRY_MS),
+            // A disk that is full or slow, a session that is being read: that passes.
+            EngineError::JournalFailed(_) | EngineError::Unavailable(_) => Some(RETRY_AFTER_MS),
             EngineError::Invalid(_)
             | EngineError::InvalidMany(_)
             | EngineError::NotFound(_)

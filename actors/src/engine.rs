@@ -44,6 +44,8 @@ mod export;
 mod learner;
 mod lists;
 mod load;
+#[cfg(test)]
+mod memory_tests;
 mod model;
 mod open;
 #[cfg(test)]
@@ -65,6 +67,8 @@ use open::{open, open_storage};
 
 /// How often idle sessions are looked for.
 const SWEEP_INTERVAL: Duration = Duration::from_secs(5);
+/// How long to wait for sessions that were put to sleep early before more are.
+const RELIEF_PAUSE: Duration = Duration::from_millis(20);
 /// How many users of one call are asked at a time.
 const USERS_AT_A_TIME: usize = 64;
 
@@ -113,7 +117,15 @@ impl Engine {
         let shared = self.shared.clone();
         let sweep = async move {
             while !shared.is_draining() {
-                tokio::time::sleep(SWEEP_INTERVAL).await;
+                tokio::select! {
+                    () = tokio::time::sleep(SWEEP_INTERVAL) => {}
+                    () = shared.sessions.budget().pressed() => {
+                        shared.sessions.relieve(shared.config.sessions_bytes_max);
+                        // What was asked to sleep needs a moment for it.
+                        tokio::time::sleep(RELIEF_PAUSE).await;
+                        continue;
+                    }
+                }
                 shared.sessions.sweep(shared.config.session_idle_ms);
                 let params = shared.world.params.load();
                 shared.sessions.rest(params.pool.age_ms_max);
@@ -130,6 +142,7 @@ impl Engine {
         tasks.push(tokio::spawn(service::run_linear_fits(self.shared.clone())));
         tasks.push(tokio::spawn(service::run_learner(self.shared.clone())));
         tasks.push(tokio::spawn(run_session_writer(self.shared.clone())));
+        tasks.push(tokio::spawn(service::run_expiry(self.shared.clone())));
         tasks.push(tokio::spawn(sweep));
     }
 

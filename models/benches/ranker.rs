@@ -98,7 +98,7 @@ fn bench_fusion(criterion: &mut Criterion) {
 
 fn bench_load(criterion: &mut Criterion) {
     criterion.bench_function("load_and_warm_up", |bencher| {
-        bencher.iter(|| OnnxRanker::load(black_box(bundled_ranker_bytes())).and_then(|ranker| ranker.warm_up()));
+        bencher.iter(|| OnnxRanker::load(black_box(bundled_ranker_bytes())).and_then(|mut ranker| ranker.warm_up()));
     });
 }
 

@@ -26,8 +26,8 @@ pub struct User {
     pub device: Option<String>,
     /// Since when.
     pub registered_at: Option<TimestampMs>,
-    /// The authors that the viewer follows.
-    pub follows: Vec<AuthorId>,
+    /// The authors that the viewer follows; those that are known stay when this says nothing.
+    pub follows: Option<Vec<AuthorId>>,
     /// What the viewer has cared for in the long run, by tag (or category), with a weight.
     pub long_term_tags: BTreeMap<String, f32>,
     /// The hours of the day (UTC) at which the viewer is mostly there.

@@ -5,9 +5,10 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anyhow::Context;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::ConfigFile;
+use crate::config::AuthSettings;
 use crate::server::{Pages, RunningServer, start};
 use crate::telemetry;
 
@@ -29,6 +30,9 @@ pub struct Args {
     /// Start although neither the snapshots nor the journal say how everything was, and go on with what is left
     #[arg(long)]
     pub accept_loss: bool,
+    /// Listen on a public address although no key is asked for: everybody who reaches it may do everything
+    #[arg(long)]
+    pub insecure_open: bool,
 }
 
 /// Runs the server until SIGTERM or SIGINT.
@@ -39,16 +43,21 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let data_dir = args
         .data_dir
         .map(|dir| dir.to_str().map(str::to_owned).context("--data-dir is not UTF-8"));
-    let settings = args.config.load([
+    let flags = [
         ("server.listen", args.listen),
         ("server.admin_listen", args.admin_listen),
         ("data.dir", data_dir.transpose()?),
         ("data.accept_loss", args.accept_loss.then(|| "true".to_owned())),
-    ])?;
+        ("server.insecure_open", args.insecure_open.then(|| "true".to_owned())),
+    ];
+    let settings = args.config.load(flags.clone())?;
     telemetry::init_logs(&settings.log);
+    // From the first line on: a SIGHUP that nobody listens for would end the process.
+    let hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
     let server = start(settings, Pages::Api)?;
     announce(&server)?;
-    serve_until_stopped(server).await
+    let read_keys = move || Ok(args.config.load(flags.clone())?.auth);
+    serve_until_stopped(server, hang_up, read_keys).await
 }
 
 /// Says on standard output where the server listens, in one line that a program can read.
@@ -82,22 +91,30 @@ fn end_within(limit: std::time::Duration) {
     }
 }
 
-/// Waits for recovery, then for SIGTERM or SIGINT, then stops. A second signal stops at once.
+/// Waits for recovery, then for SIGTERM or SIGINT, then stops. A second signal stops at once. SIGHUP reads the keys again.
 ///
 /// # Errors
 /// Why the engine did not start, or why the last checkpoint failed.
-pub async fn serve_until_stopped(mut server: RunningServer) -> anyhow::Result<ExitCode> {
+pub async fn serve_until_stopped(
+    mut server: RunningServer,
+    mut hang_up: Signal,
+    read_keys: impl Fn() -> anyhow::Result<AuthSettings>,
+) -> anyhow::Result<ExitCode> {
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    // A SIGHUP during recovery is heard when it is over.
     tokio::select! {
         ready = server.ready() => { ready?; }
         _ = terminate.recv() => return Ok(ExitCode::SUCCESS),
         _ = interrupt.recv() => return Ok(ExitCode::SUCCESS),
     }
     tracing::info!(public = %server.public, admin = %server.admin, "ready");
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    loop {
+        tokio::select! {
+            _ = terminate.recv() => break,
+            _ = interrupt.recv() => break,
+            _ = hang_up.recv() => read_keys_again(&server, &read_keys),
+        }
     }
     tracing::info!("stopping");
     end_within(server.stops_within());
@@ -108,4 +125,15 @@ pub async fn serve_until_stopped(mut server: RunningServer) -> anyhow::Result<Ex
     }
     tracing::info!("stopped");
     Ok(ExitCode::SUCCESS)
+}
+
+/// Whatever is wrong with the new keys, the old ones hold and the server goes on.
+fn read_keys_again(server: &RunningServer, read_keys: &impl Fn() -> anyhow::Result<AuthSettings>) {
+    match read_keys().and_then(|keys| Ok(server.use_keys(&keys)?)) {
+        Ok(()) => tracing::info!("the keys were read again"),
+        Err(error) => tracing::error!(
+            error = format!("{error:#}"),
+            "the keys were not read again; the old ones hold"
+        ),
+    }
 }

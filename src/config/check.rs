@@ -4,17 +4,26 @@ use swipeline_models::item::EMBEDDING_DIM_MAX;
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigError, Settings};
+use crate::authority::{Network, parse_authority};
 
 /// The most threads of one kind.
 const THREADS_MAX: usize = 1_024;
 /// The most bytes that a body limit may allow: 1 GiB.
 const BODY_BYTES_LIMIT: usize = 1 << 30;
+/// The most bytes of all bodies that a limit may allow: 64 GiB.
+const BODIES_BYTES_LIMIT: usize = 64 << 30;
+/// The fastest rate that a body may be asked to keep, in bytes per second: 100 MiB.
+const BODY_RATE_MAX: u64 = 100 << 20;
 /// The most bytes of journal that may be kept: 1 TiB.
 const JOURNAL_BYTES_LIMIT: u64 = 1 << 40;
 /// A smaller served log would forget faster than it could be trained from: 1 MiB.
 const SERVED_LOG_BYTES_MIN: u64 = 1 << 20;
 /// The longest duration: one day.
 const DURATION_MS_MAX: u64 = 86_400_000;
+/// Less memory for sessions would refuse viewers who are there: 16 MiB.
+const SESSIONS_BYTES_MIN: usize = 16 << 20;
+/// The longest time that strangers are remembered: ten years.
+const TTL_MS_MAX: u64 = 3_650 * DURATION_MS_MAX;
 /// The fastest rate per second; above it a limit is not a limit.
 const RATE_MAX: u32 = 10_000_000;
 
@@ -39,6 +48,33 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
         100,
         DURATION_MS_MAX,
     );
+    checks.between("server.body_timeout_ms", server.body_timeout_ms, 100, DURATION_MS_MAX);
+    checks.between(
+        "server.body_bytes_per_s_min",
+        server.body_bytes_per_s_min,
+        0,
+        BODY_RATE_MAX,
+    );
+    checks.between(
+        "server.bodies_bytes_max",
+        server.bodies_bytes_max,
+        server.body_bytes_max,
+        BODIES_BYTES_LIMIT,
+    );
+    for host in &server.hosts {
+        if host != "*" && parse_authority(host).is_none() {
+            checks.fail("server.hosts", format!("{host:?} is not a name such as feed.example"));
+        }
+    }
+    checks.origins("server.allowed_origins", &server.allowed_origins);
+    for proxy in &server.trusted_proxies {
+        if Network::parse(proxy).is_none() {
+            checks.fail(
+                "server.trusted_proxies",
+                format!("{proxy:?} is not an address or a network such as 10.0.0.0/8"),
+            );
+        }
+    }
     checks.between("server.keep_alive_ms", server.keep_alive_ms, 100, DURATION_MS_MAX);
     checks.between(
         "server.shutdown_timeout_ms",
@@ -51,14 +87,7 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
     checks.between("ws.hello_timeout_ms", ws.hello_timeout_ms, 100, DURATION_MS_MAX);
     checks.between("ws.write_timeout_ms", ws.write_timeout_ms, 100, DURATION_MS_MAX);
     checks.between("ws.errors_max", ws.errors_max, 1, 1_000_000);
-    for origin in &ws.allowed_origins {
-        if origin != "*" && !origin.contains("://") {
-            checks.fail(
-                "ws.allowed_origins",
-                format!("{origin:?} is not an origin such as https://app.example"),
-            );
-        }
-    }
+    checks.origins("ws.allowed_origins", &ws.allowed_origins);
     if settings.data.dir.as_os_str().is_empty() {
         checks.fail("data.dir", "must not be empty");
     }
@@ -90,6 +119,18 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
     );
     checks.between("sessions.idle_ms", settings.sessions.idle_ms, 100, DURATION_MS_MAX);
     checks.between("sessions.max", settings.sessions.max, 1, 100_000_000);
+    checks.between(
+        "sessions.bytes_max",
+        settings.sessions.bytes_max,
+        SESSIONS_BYTES_MIN,
+        usize::MAX,
+    );
+    checks.between(
+        "sessions.stranger_ttl_ms",
+        settings.sessions.stranger_ttl_ms,
+        0,
+        TTL_MS_MAX,
+    );
     checks.between("sessions.arbiters", settings.sessions.arbiters, 1, THREADS_MAX);
     checks.between("index.dimension", settings.index.dimension, 0, EMBEDDING_DIM_MAX);
     checks.between("index.exact_items_max", settings.index.exact_items_max, 0, 100_000_000);
@@ -97,6 +138,9 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
     let limits = &settings.limits;
     checks.between("limits.global_per_s", limits.global_per_s, 0, RATE_MAX);
     checks.between("limits.ip_per_s", limits.ip_per_s, 0, RATE_MAX);
+    checks.between("limits.remote_ip_per_s", limits.remote_ip_per_s, 0, RATE_MAX);
+    checks.between("limits.ip_in_flight", limits.ip_in_flight, 0, RATE_MAX);
+    checks.between("limits.user_in_flight", limits.user_in_flight, 0, RATE_MAX);
     checks.between("limits.user_per_s", limits.user_per_s, 0, RATE_MAX);
     checks.between("limits.key_per_s", limits.key_per_s, 0, RATE_MAX);
     if let Err(error) = EnvFilter::try_new(&settings.log.level) {
@@ -114,12 +158,16 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
 
 fn check_auth(settings: &Settings, checks: &mut Checks<'_>) {
     let auth = &settings.auth;
-    if auth
-        .jwt_secret
-        .as_ref()
-        .is_some_and(|secret| secret.expose().is_empty())
+    if let Some(secret) = &auth.jwt_secret
+        && let Err(detail) = crate::auth::check_secret(secret)
     {
-        checks.fail("auth.jwt_secret", "must not be empty");
+        let from_file = auth.jwt_secret_file.is_some();
+        let key = if from_file {
+            "auth.jwt_secret_file"
+        } else {
+            "auth.jwt_secret"
+        };
+        checks.fail(key, detail);
     }
     if auth.jwt_secret.is_some() && auth.jwt_public_key.is_some() {
         checks.fail("auth.jwt_public_key_file", "give either this or a JWT secret, not both");
@@ -155,6 +203,15 @@ impl Checks<'_> {
     fn between<T: PartialOrd + std::fmt::Display>(&mut self, key: &str, value: T, low: T, high: T) {
         if value < low || value > high {
             self.fail(key, format!("must be between {low} and {high}, is {value}"));
+        }
+    }
+
+    fn origins(&mut self, key: &str, origins: &[String]) {
+        for origin in origins
+            .iter()
+            .filter(|origin| *origin != "*" && !origin.contains("://"))
+        {
+            self.fail(key, format!("{origin:?} is not an origin such as https://app.example"));
         }
     }
 

@@ -197,24 +197,37 @@ mod tests {
             "{text}"
         );
         let environment = [
-            ("SWIPELINE__AUTH__JWT_SECRET", "12345"),
+            ("SWIPELINE__AUTH__JWT_SECRET", "0123456789abcdef0123456789abcdef"),
             ("SWIPELINE__AUTH__API_KEYS", "a-key, b-key"),
         ];
         let settings = load_from("", &environment, &[]).expect("valid");
-        assert_eq!(settings.auth.jwt_secret.as_ref().map(Secret::expose), Some("12345"));
+        assert_eq!(
+            settings.auth.jwt_secret.as_ref().map(Secret::expose),
+            Some("0123456789abcdef0123456789abcdef")
+        );
         assert_eq!(settings.auth.api_keys.len(), 2);
         let shown = settings.to_toml().expect("TOML");
         assert!(
-            !shown.contains("12345") && !shown.contains("a-key") && shown.contains("***"),
+            !shown.contains("0123456789") && !shown.contains("a-key") && shown.contains("***"),
             "{shown}"
         );
+    }
+
+    #[test]
+    fn a_short_secret_is_refused_and_not_printed() {
+        let text = load_from("", &[("SWIPELINE__AUTH__JWT_SECRET", "topsecret")], &[]).expect_err("bad");
+        assert!(
+            text.contains("auth.jwt_secret: must have at least 32 bytes, has 9"),
+            "{text}"
+        );
+        assert!(!text.contains("topsecret"), "{text}");
     }
 
     #[test]
     fn secrets_come_from_files() {
         let dir = tempfile::tempdir().expect("temp dir");
         let secret = dir.path().join("secret");
-        std::fs::write(&secret, "hush\n").expect("file");
+        std::fs::write(&secret, "hush-hush-hush-hush-hush-hush-hush\n").expect("file");
         let keys = dir.path().join("keys");
         std::fs::write(&keys, "# back ends\nkey-1\n\nkey-2\n").expect("file");
         let environment = [
@@ -222,7 +235,10 @@ mod tests {
             ("SWIPELINE__AUTH__API_KEYS_FILE", keys.to_str().expect("UTF-8")),
         ];
         let settings = load_from("", &environment, &[]).expect("valid");
-        assert_eq!(settings.auth.jwt_secret.as_ref().map(Secret::expose), Some("hush"));
+        assert_eq!(
+            settings.auth.jwt_secret.as_ref().map(Secret::expose),
+            Some("hush-hush-hush-hush-hush-hush-hush")
+        );
         assert_eq!(settings.auth.api_keys, vec![Secret::new("key-1"), Secret::new("key-2")]);
         let missing = [("SWIPELINE__AUTH__JWT_SECRET_FILE", "/nowhere/at/all")];
         assert!(

@@ -5,6 +5,7 @@
 
 mod check;
 mod load;
+mod memory;
 mod reader;
 mod secrets;
 mod template;
@@ -55,12 +56,26 @@ pub struct ServerSettings {
     pub max_in_flight: usize,
     /// The most bytes of a body.
     pub body_bytes_max: usize,
-    /// How long a connection may take to send a request's head, in milliseconds.
+    /// How long a connection may take to send a request's head, in milliseconds; a body must make headway in that time.
     pub request_timeout_ms: u64,
+    /// How long a whole body may take, in milliseconds.
+    pub body_timeout_ms: u64,
+    /// A body that comes slower than so many bytes per second for `request_timeout_ms` is given up.
+    pub body_bytes_per_s_min: u64,
+    /// The most bytes of all bodies that are in memory at a time.
+    pub bodies_bytes_max: usize,
     /// How long an idle connection is kept, in milliseconds.
     pub keep_alive_ms: u64,
     /// How long a shutdown waits for calls and sockets, in milliseconds.
     pub shutdown_timeout_ms: u64,
+    /// Names that the server is called by, beside addresses and loopback names; `*` allows all.
+    pub hosts: Vec<String>,
+    /// Origins of pages that may call the public listener (CORS); `*` allows all.
+    pub allowed_origins: Vec<String>,
+    /// Proxies whose `X-Forwarded-For` is believed: addresses, or networks such as `10.0.0.0/8`.
+    pub trusted_proxies: Vec<String>,
+    /// Whether the server may listen on a public address without keys.
+    pub insecure_open: bool,
 }
 
 impl Default for ServerSettings {
@@ -73,8 +88,15 @@ impl Default for ServerSettings {
             max_in_flight: 1_024,
             body_bytes_max: 8 * 1024 * 1024,
             request_timeout_ms: 10_000,
+            body_timeout_ms: 60_000,
+            body_bytes_per_s_min: 1_024,
+            bodies_bytes_max: 256 * 1024 * 1024,
             keep_alive_ms: 75_000,
             shutdown_timeout_ms: 10_000,
+            hosts: Vec::new(),
+            allowed_origins: Vec::new(),
+            trusted_proxies: Vec::new(),
+            insecure_open: false,
         }
     }
 }
@@ -90,7 +112,7 @@ pub struct WsSettings {
     pub write_timeout_ms: u64,
     /// After so many bad messages in a row a socket is closed.
     pub errors_max: u32,
-    /// Origins that may open a socket beside the server's own host and loopback; `*` allows all.
+    /// Origins that may open a socket beside `server.allowed_origins`, the server's own host and loopback; `*` allows all.
     pub allowed_origins: Vec<String>,
 }
 
@@ -162,6 +184,10 @@ pub struct SessionSettings {
     pub idle_ms: u64,
     /// The most active sessions.
     pub max: usize,
+    /// The most bytes that active sessions hold together, about.
+    pub bytes_max: usize,
+    /// Viewers of whom nothing is known but what they were shown are forgotten after so long, in milliseconds; 0: never.
+    pub stranger_ttl_ms: u64,
     /// Threads that sessions are spread over.
     pub arbiters: usize,
 }
@@ -171,6 +197,8 @@ impl Default for SessionSettings {
         Self {
             idle_ms: 120_000,
             max: 1_000_000,
+            bytes_max: memory::machine_bytes() / 2,
+            stranger_ttl_ms: 30 * 86_400_000,
             arbiters: std::thread::available_parallelism().map_or(2, usize::from),
         }
     }
@@ -235,10 +263,16 @@ pub struct LimitSettings {
     pub global_per_s: u32,
     /// REST calls and new sockets of one address.
     pub ip_per_s: u32,
+    /// The same of one address that is not this machine's own, where `ip_per_s` is off.
+    pub remote_ip_per_s: u32,
     /// REST calls for one user, and new sockets of one user.
     pub user_per_s: u32,
     /// REST calls with one API key.
     pub key_per_s: u32,
+    /// REST calls of one address at a time, those included whose bodies are still coming.
+    pub ip_in_flight: u32,
+    /// The same with one viewer's token.
+    pub user_in_flight: u32,
 }
 
 impl Default for LimitSettings {
@@ -246,8 +280,11 @@ impl Default for LimitSettings {
         Self {
             global_per_s: 0,
             ip_per_s: 0,
+            remote_ip_per_s: 1_000,
             user_per_s: 1_000,
             key_per_s: 0,
+            ip_in_flight: 2_048,
+            user_in_flight: 64,
         }
     }
 }

@@ -37,8 +37,15 @@ impl Reader {
         self.value("server.max_in_flight", &mut server.max_in_flight);
         self.value("server.body_bytes_max", &mut server.body_bytes_max);
         self.value("server.request_timeout_ms", &mut server.request_timeout_ms);
+        self.value("server.body_timeout_ms", &mut server.body_timeout_ms);
+        self.value("server.body_bytes_per_s_min", &mut server.body_bytes_per_s_min);
+        self.value("server.bodies_bytes_max", &mut server.bodies_bytes_max);
         self.value("server.keep_alive_ms", &mut server.keep_alive_ms);
         self.value("server.shutdown_timeout_ms", &mut server.shutdown_timeout_ms);
+        self.list("server.hosts", &mut server.hosts);
+        self.list("server.allowed_origins", &mut server.allowed_origins);
+        self.list("server.trusted_proxies", &mut server.trusted_proxies);
+        self.value("server.insecure_open", &mut server.insecure_open);
         let ws = &mut settings.ws;
         self.value("ws.ping_ms", &mut ws.ping_ms);
         self.value("ws.hello_timeout_ms", &mut ws.hello_timeout_ms);
@@ -59,6 +66,8 @@ impl Reader {
         self.value("data.accept_loss", &mut settings.data.accept_loss);
         self.value("sessions.idle_ms", &mut settings.sessions.idle_ms);
         self.value("sessions.max", &mut settings.sessions.max);
+        self.value("sessions.bytes_max", &mut settings.sessions.bytes_max);
+        self.value("sessions.stranger_ttl_ms", &mut settings.sessions.stranger_ttl_ms);
         self.value("sessions.arbiters", &mut settings.sessions.arbiters);
         self.value("index.dimension", &mut settings.index.dimension);
         self.value("index.exact_items_max", &mut settings.index.exact_items_max);
@@ -66,8 +75,11 @@ impl Reader {
         let limits = &mut settings.limits;
         self.value("limits.global_per_s", &mut limits.global_per_s);
         self.value("limits.ip_per_s", &mut limits.ip_per_s);
+        self.value("limits.remote_ip_per_s", &mut limits.remote_ip_per_s);
         self.value("limits.user_per_s", &mut limits.user_per_s);
         self.value("limits.key_per_s", &mut limits.key_per_s);
+        self.value("limits.ip_in_flight", &mut limits.ip_in_flight);
+        self.value("limits.user_in_flight", &mut limits.user_in_flight);
         let formats = [("text", LogFormat::Text), ("json", LogFormat::Json)];
         self.choice("log.format", &mut settings.log.format, &formats);
         self.value("log.level", &mut settings.log.level);

@@ -3,7 +3,7 @@
 use super::{AuthSettings, Settings};
 
 /// What stands above each key, in the order of the sections.
-const NOTES: [(&str, &str); 41] = [
+const NOTES: [(&str, &str); 53] = [
     (
         "server.listen",
         "Public address: REST, WebSocket, documentation. Port 0 lets the system choose.",
@@ -27,12 +27,37 @@ const NOTES: [(&str, &str); 41] = [
     ),
     (
         "server.request_timeout_ms",
-        "How long a connection may take to send a request's head, and each part of its body.",
+        "How long a connection may take to send a request's head; a body must make headway in that time.",
+    ),
+    ("server.body_timeout_ms", "How long a whole body may take."),
+    (
+        "server.body_bytes_per_s_min",
+        "A body that comes slower than this for request_timeout_ms is given up (408).",
+    ),
+    (
+        "server.bodies_bytes_max",
+        "The most bytes of all bodies in memory at a time; more are answered 503.",
     ),
     ("server.keep_alive_ms", "How long an idle connection is kept."),
     (
         "server.shutdown_timeout_ms",
         "How long a shutdown waits for calls and sockets.",
+    ),
+    (
+        "server.hosts",
+        "Names that the server is called by, such as [\"feed.example\"]; checked without keys, or when given.",
+    ),
+    (
+        "server.allowed_origins",
+        "Origins of pages that may call the API (CORS), such as [\"https://app.example\"]; \"*\" allows all.",
+    ),
+    (
+        "server.trusted_proxies",
+        "Proxies whose X-Forwarded-For is believed, such as [\"10.0.0.0/8\"].",
+    ),
+    (
+        "server.insecure_open",
+        "Whether the server may listen on a public address without keys (--insecure-open).",
     ),
     (
         "ws.ping_ms",
@@ -52,7 +77,7 @@ const NOTES: [(&str, &str); 41] = [
     ),
     (
         "ws.allowed_origins",
-        "Origins beside the own host and loopback, such as [\"https://app.example\"]; \"*\" allows all.",
+        "More origins that may open sockets, beside server.allowed_origins, the own host and loopback.",
     ),
     ("data.dir", "The data directory; made when it does not exist."),
     (
@@ -85,6 +110,14 @@ const NOTES: [(&str, &str); 41] = [
         "A session without sockets and requests for so long is put to sleep.",
     ),
     ("sessions.max", "The most active sessions."),
+    (
+        "sessions.bytes_max",
+        "The most bytes that active sessions hold; half of the machine's memory when left out.",
+    ),
+    (
+        "sessions.stranger_ttl_ms",
+        "Viewers who only looked are forgotten after so long; 0: never.",
+    ),
     (
         "sessions.arbiters",
         "Threads that sessions are spread over; one per core when left out.",
@@ -127,12 +160,24 @@ const NOTES: [(&str, &str); 41] = [
     ),
     ("limits.ip_per_s", "The same of one address; 0: no limit."),
     (
+        "limits.remote_ip_per_s",
+        "The same of one address that is not loopback, where ip_per_s is 0.",
+    ),
+    (
         "limits.user_per_s",
         "REST calls for one user and new sockets of one user, per second; 0: no limit.",
     ),
     (
         "limits.key_per_s",
         "REST calls with one API key, per second; 0: no limit.",
+    ),
+    (
+        "limits.ip_in_flight",
+        "REST calls of one address at a time, with those whose bodies still come; 0: no limit.",
+    ),
+    (
+        "limits.user_in_flight",
+        "The same with one viewer's token; 0: no limit.",
     ),
     ("log.format", "text or json."),
     (
@@ -143,7 +188,7 @@ const NOTES: [(&str, &str); 41] = [
 ];
 
 /// Keys whose default depends on the machine; shown, but commented out.
-const MACHINE_KEYS: [&str; 2] = ["server.workers", "sessions.arbiters"];
+const MACHINE_KEYS: [&str; 3] = ["server.workers", "sessions.arbiters", "sessions.bytes_max"];
 
 /// The defaults as a TOML file with a comment on every key.
 #[must_use]

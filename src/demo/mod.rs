@@ -58,6 +58,9 @@ pub struct Args {
     /// Keep the data in this directory [default: a temporary one, removed at the end]
     #[arg(long, value_name = "DIR")]
     data_dir: Option<PathBuf>,
+    /// Listen on a public address: everybody who reaches it may do everything
+    #[arg(long)]
+    insecure_open: bool,
     /// Where the configuration comes from.
     #[command(flatten)]
     config: ConfigFile,
@@ -89,6 +92,7 @@ pub(crate) async fn run(args: Args) -> anyhow::Result<ExitCode> {
         ("server.listen", args.listen.clone()),
         ("server.admin_listen", args.admin_listen.clone()),
         ("data.dir", data_dir.transpose()?),
+        ("server.insecure_open", args.insecure_open.then(|| "true".to_owned())),
     ])?;
     anyhow::ensure!(
         settings.auth.is_anonymous(),

@@ -4,25 +4,30 @@
 
 use std::fmt;
 use std::marker::PhantomData;
-use std::time::Duration;
 
 use actix_web::http::StatusCode;
-use actix_web::http::header::{CONTENT_ENCODING, CONTENT_LENGTH};
-use actix_web::{FromRequest, HttpRequest, dev};
-use bytes::{Bytes, BytesMut};
+use actix_web::http::header::CONTENT_LENGTH;
+use actix_web::{FromRequest, HttpMessage, HttpRequest, dev};
+use bytes::{Buf, Bytes, BytesMut};
 use futures_util::StreamExt;
 use futures_util::future::LocalBoxFuture;
 use serde::de::{DeserializeOwned, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use swipeline_models::wire::Rejection;
+use tokio::time::{Instant as TimerInstant, timeout_at};
 
 use super::problem::{Problem, ProblemKind};
 use super::reply::{is_msgpack, media_type};
 use crate::msgpack;
 use crate::object::Object;
-use crate::server::BodyLimits;
+use crate::server::{BodyLimits, Encoding, FromAllowedPage, HeldBytes, body_has_come};
+use crate::unreadable;
 
+/// What is to blame when no field of a body is.
+const WHOLE: &str = "body";
+/// What is to blame when no field of an element is.
+const ELEMENT: &str = "element";
 /// A body over the limit is read and thrown away up to so many times the limit, so that the caller hears the answer
 /// instead of a broken connection.
 const DISCARD_FACTOR_MAX: usize = 4;
@@ -33,11 +38,8 @@ const RESERVE_BYTES_MAX: usize = 64 * 1024;
 /// So many elements of a list are reserved before the first has been read.
 const RESERVE_ELEMENTS_MAX: usize = 1_024;
 
-/// The bounds of a body where a listener does not say otherwise.
-const LIMITS_DEFAULT: BodyLimits = BodyLimits {
-    bytes_max: RESERVE_BYTES_MAX,
-    part_timeout: Duration::from_secs(10),
-};
+/// What Windows writes before a text.
+const BYTE_ORDER_MARK: &[u8] = "\u{feff}".as_bytes();
 
 /// How a body is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,6 +56,8 @@ pub(crate) struct Body {
     bytes: Bytes,
     format: BodyFormat,
     media_type: Option<String>,
+    /// What the body holds of the bytes that all bodies may have.
+    _held: Option<HeldBytes>,
 }
 
 /// The elements of a list that could be read, and those that could not.
@@ -89,10 +93,10 @@ impl Body {
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         match self.format {
             BodyFormat::Json => serde_json::from_slice::<Object<T>>(&self.bytes)
-                .map_err(json_problem)
+                .map_err(|_| Problem::unreadable(unreadable::json::<T>(&self.bytes, WHOLE)))
                 .map(|read| read.0),
             BodyFormat::MessagePack => msgpack::from_slice::<Object<T>>(&self.bytes)
-                .map_err(msgpack_problem)
+                .map_err(|_| Problem::unreadable(unreadable::msgpack::<T>(&self.bytes, WHOLE)))
                 .map(|read| read.0),
             BodyFormat::Lines | BodyFormat::Unknown => Err(self.unsupported("application/json, application/msgpack")),
         }
@@ -138,7 +142,10 @@ impl Body {
         for (index, element) in raw.within(count_max)?.elements {
             match serde_json::from_str::<Object<T>>(element.get()) {
                 Ok(Object(element)) => list.elements.push((index, element)),
-                Err(error) => list.rejected.push(unreadable(index, &error.to_string())),
+                Err(_) => {
+                    let error = unreadable::json::<T>(element.get().as_bytes(), ELEMENT);
+                    list.rejected.push(Rejection::from_field(index, &error));
+                }
             }
         }
         Ok(list)
@@ -156,7 +163,10 @@ impl Body {
         for (index, part) in parts.into_iter().enumerate() {
             match msgpack::from_slice::<Object<T>>(part) {
                 Ok(Object(element)) => list.elements.push((index, element)),
-                Err(error) => list.rejected.push(unreadable(index, &error.to_string())),
+                Err(_) => {
+                    let error = unreadable::msgpack::<T>(part, ELEMENT);
+                    list.rejected.push(Rejection::from_field(index, &error));
+                }
             }
         }
         Ok(list)
@@ -174,9 +184,11 @@ impl Body {
             }
             match serde_json::from_slice::<Object<T>>(line) {
                 Ok(Object(element)) => list.elements.push((index, element)),
-                Err(error) => list
-                    .rejected
-                    .push(unreadable(index, &format!("line {}: {error}", index + 1))),
+                Err(_) => {
+                    let mut error = unreadable::json::<T>(line, ELEMENT);
+                    error.field = format!("line {}: {}", index + 1, error.field);
+                    list.rejected.push(Rejection::from_field(index, &error));
+                }
             }
         }
         Ok(list)
@@ -196,55 +208,117 @@ impl FromRequest for Body {
     type Future = LocalBoxFuture<'static, Result<Self, Problem>>;
 
     fn from_request(request: &HttpRequest, payload: &mut dev::Payload) -> Self::Future {
-        let limits = request.app_data::<BodyLimits>().copied().unwrap_or(LIMITS_DEFAULT);
+        let limits = request.app_data::<BodyLimits>().cloned().unwrap_or_default();
         let length = request
             .headers()
             .get(CONTENT_LENGTH)
             .and_then(|value| value.to_str().ok()?.parse().ok());
         let media_type = media_type(request.headers());
-        let encoded = request
-            .headers()
-            .get(CONTENT_ENCODING)
-            .is_some_and(|encoding| encoding != "identity");
-        let payload = payload.take();
+        let encoding = Encoding::of_body(request.headers());
+        let is_from_allowed_page = request.extensions().contains::<FromAllowedPage>();
+        let (request, payload) = (request.clone(), payload.take());
         Box::pin(async move {
-            if encoded {
-                let detail = "encoded bodies are not taken, send the body as it is";
-                return Err(Problem::new(ProblemKind::UnsupportedMediaType, detail));
+            let encoding = encoding?;
+            let mut held = limits.budget.none();
+            let mut bytes = collect(payload, length.unwrap_or(0), &limits, &mut held).await?;
+            body_has_come(&request)?;
+            if let Some(encoding) = encoding {
+                bytes = encoding.decode(&bytes, limits.bytes_max)?;
+                held.give_back();
+                hold(&mut held, bytes.len())?;
             }
-            let bytes = collect(payload, length.unwrap_or(0), limits).await?;
-            let format = match media_type.as_deref() {
-                None | Some("application/json" | "text/json") => BodyFormat::Json,
-                Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => BodyFormat::Lines,
-                Some(other) if is_msgpack(other) => BodyFormat::MessagePack,
-                Some(other) if other.ends_with("+json") => BodyFormat::Json,
-                Some(_) => BodyFormat::Unknown,
-            };
+            let format = BodyFormat::of(media_type.as_deref(), &bytes, is_from_allowed_page);
+            if format != BodyFormat::MessagePack && bytes.starts_with(BYTE_ORDER_MARK) {
+                bytes.advance(BYTE_ORDER_MARK.len());
+            }
             Ok(Self {
                 bytes,
                 format,
                 media_type,
+                _held: Some(held),
             })
         })
     }
 }
 
-async fn collect(mut payload: dev::Payload, length: usize, limits: BodyLimits) -> Result<Bytes, Problem> {
+impl BodyFormat {
+    /// What the media type says. A page of another site can send a body without one, or as `text/plain`, and the browser
+    /// asks nobody: the first is not taken, the second from pages of allowed origins only (`sendBeacon` knows no other).
+    fn of(media_type: Option<&str>, bytes: &[u8], is_from_allowed_page: bool) -> Self {
+        match media_type {
+            None if bytes.is_empty() => BodyFormat::Json,
+            Some("text/plain") if is_from_allowed_page => {
+                if bytes.trim_ascii_start().first() == Some(&b'[') {
+                    BodyFormat::Json
+                } else {
+                    BodyFormat::Lines
+                }
+            }
+            Some("application/json" | "text/json") => BodyFormat::Json,
+            Some("application/x-ndjson" | "application/ndjson" | "application/jsonl") => BodyFormat::Lines,
+            Some(other) if is_msgpack(other) => BodyFormat::MessagePack,
+            Some(other) if other.ends_with("+json") => BodyFormat::Json,
+            None | Some(_) => BodyFormat::Unknown,
+        }
+    }
+}
+
+/// When a body that does not come is given up.
+struct Pace {
+    /// It has to be whole by then.
+    ends_at: TimerInstant,
+    /// So many bytes more have to come by then.
+    part_ends_at: TimerInstant,
+    missing: u64,
+}
+
+impl Pace {
+    fn new(limits: &BodyLimits, now: TimerInstant) -> Self {
+        Self {
+            ends_at: now + limits.total_timeout,
+            part_ends_at: now + limits.pace_interval,
+            missing: limits.pace_bytes,
+        }
+    }
+
+    fn deadline(&self) -> TimerInstant {
+        self.ends_at.min(self.part_ends_at)
+    }
+
+    fn took(&mut self, bytes: usize, limits: &BodyLimits, now: TimerInstant) {
+        self.missing = self.missing.saturating_sub(bytes as u64);
+        if self.missing == 0 {
+            self.part_ends_at = now + limits.pace_interval;
+            self.missing = limits.pace_bytes;
+        }
+    }
+}
+
+async fn collect(
+    mut payload: dev::Payload,
+    length: usize,
+    limits: &BodyLimits,
+    held: &mut HeldBytes,
+) -> Result<Bytes, Problem> {
     let limit = limits.bytes_max;
     let mut body = BytesMut::with_capacity(length.min(limit).min(RESERVE_BYTES_MAX));
     let mut received = 0_usize;
     let discard_max = limit.saturating_mul(DISCARD_FACTOR_MAX);
+    let mut pace = Pace::new(limits, TimerInstant::now());
     loop {
-        let part = actix_web::rt::time::timeout(limits.part_timeout, payload.next()).await;
+        let part = timeout_at(pace.deadline(), payload.next()).await;
         let part =
-            part.map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT, "the body does not come".to_owned()))?;
+            part.map_err(|_| Problem::of_status(StatusCode::REQUEST_TIMEOUT, "the body comes too slowly".to_owned()))?;
         let Some(chunk) = part else { break };
         let chunk = chunk.map_err(|error| Problem::malformed(format!("the body broke off: {error}")))?;
+        pace.took(chunk.len(), limits, TimerInstant::now());
         received += chunk.len();
         if received <= limit {
+            hold(held, chunk.len())?;
             body.extend_from_slice(&chunk);
         } else {
             body = BytesMut::new();
+            held.give_back();
         }
         if received > discard_max {
             break;
@@ -257,6 +331,17 @@ async fn collect(mut payload: dev::Payload, length: usize, limits: BodyLimits) -
         ));
     }
     Ok(body.freeze())
+}
+
+fn hold(held: &mut HeldBytes, bytes: usize) -> Result<(), Problem> {
+    if held.take(bytes) {
+        return Ok(());
+    }
+    metrics::counter!("swipeline_rate_limited_total", "scope" => "bodies").increment(1);
+    Err(Problem::new(
+        ProblemKind::Unavailable,
+        "too many bodies are on their way",
+    ))
 }
 
 /// A list of which the first elements are kept and all are counted.
@@ -316,14 +401,6 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Counted<T> {
     }
 }
 
-fn unreadable(index: usize, detail: &str) -> Rejection {
-    Rejection {
-        index,
-        code: "malformed".to_owned(),
-        detail: detail.to_owned(),
-    }
-}
-
 fn too_many(count_max: usize) -> Problem {
     Problem::rule(
         "body",
@@ -371,6 +448,7 @@ mod tests {
             bytes: Bytes::from(bytes.into()),
             format,
             media_type: None,
+            _held: None,
         }
     }
 
@@ -398,6 +476,49 @@ mod tests {
             .expect("a list");
         assert_eq!(places(&lines), (vec![0, 3], vec![2]));
         assert!(lines.rejected[0].detail.contains("line 3"), "{:?}", lines.rejected);
+    }
+
+    #[test]
+    fn a_body_without_a_media_type_and_plain_text_of_strangers_are_not_taken() {
+        let of = |media_type, bytes: &str, allowed| BodyFormat::of(media_type, bytes.as_bytes(), allowed);
+        assert_eq!(of(None, "{}", true), BodyFormat::Unknown);
+        assert_eq!(of(None, "", false), BodyFormat::Json);
+        assert_eq!(of(Some("text/plain"), "[]", false), BodyFormat::Unknown);
+        assert_eq!(of(Some("text/plain"), " [1]", true), BodyFormat::Json);
+        assert_eq!(of(Some("text/plain"), "{}", true), BodyFormat::Lines);
+        assert_eq!(
+            of(Some("application/x-www-form-urlencoded"), "a=b", true),
+            BodyFormat::Unknown
+        );
+        assert_eq!(of(Some("application/merge-patch+json"), "{}", false), BodyFormat::Json);
+    }
+
+    fn limits(pace_bytes: u64) -> BodyLimits {
+        BodyLimits {
+            pace_interval: std::time::Duration::from_secs(10),
+            total_timeout: std::time::Duration::from_secs(60),
+            pace_bytes,
+            ..BodyLimits::default()
+        }
+    }
+
+    #[test]
+    fn a_body_that_makes_no_headway_is_given_up() {
+        let limits = limits(1_000);
+        let began = TimerInstant::now();
+        let at = |seconds: u64| began + std::time::Duration::from_secs(seconds);
+        let mut pace = Pace::new(&limits, began);
+        // A byte a second does not help.
+        for second in 1..10 {
+            pace.took(1, &limits, at(second));
+        }
+        assert_eq!(pace.deadline(), at(10));
+        // Enough bytes do, until the whole has taken too long.
+        for second in [9, 18, 27, 36, 45, 54] {
+            assert!(pace.deadline() >= at(second));
+            pace.took(1_000, &limits, at(second));
+        }
+        assert_eq!(pace.deadline(), at(60));
     }
 
     #[test]

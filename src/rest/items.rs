@@ -2,6 +2,7 @@
 
 use actix_web::http::Method;
 use actix_web::{HttpRequest, HttpResponse, web};
+use swipeline_actors::Engine;
 use swipeline_models::ids::ItemId;
 use swipeline_models::wire::{ItemDetailDto, ItemDto, ItemsReply, Rejection};
 
@@ -27,6 +28,13 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 /// Checks an item id of a path.
 pub(super) fn item_id(text: &str) -> Result<ItemId, Problem> {
     ItemId::new(text).map_err(|error| Problem::rule("id", "invalid_id", error.to_string()))
+}
+
+/// An item that is put again without saying how old it is is as old as it was.
+fn keep_age(engine: &Engine, dto: &mut ItemDto) {
+    if dto.created_at.is_none() {
+        dto.created_at = engine.item(&dto.id).map(|known| known.created_at.0);
+    }
 }
 
 pub(super) fn no_such_item(id: &str) -> Problem {
@@ -58,7 +66,9 @@ pub(crate) async fn upsert_items(
     let (mut rejected, now) = (list.rejected, now());
     let mut places = Vec::with_capacity(list.elements.len());
     let mut items = Vec::with_capacity(list.elements.len());
-    for (index, dto) in list.elements {
+    let engine = state.engine()?;
+    for (index, mut dto) in list.elements {
+        keep_age(engine, &mut dto);
         match dto.into_item(now) {
             Ok(item) => {
                 places.push(index);
@@ -70,7 +80,7 @@ pub(crate) async fn upsert_items(
     let results = if items.is_empty() {
         Vec::new()
     } else {
-        state.engine()?.upsert_items(items).await?
+        engine.upsert_items(items).await?
     };
     let mut upserted = 0;
     for (index, result) in places.into_iter().zip(results) {
@@ -111,9 +121,11 @@ pub(crate) async fn put_item(
         ));
     }
     id.as_str().clone_into(&mut dto.id);
+    let engine = state.engine()?;
+    keep_age(engine, &mut dto);
     let item = dto.into_item(now()).map_err(|error| Problem::rules(vec![error]))?;
     let kept = ItemDto::from(&item);
-    for result in state.engine()?.upsert_items(vec![item]).await? {
+    for result in engine.upsert_items(vec![item]).await? {
         result.map_err(|error| Problem::rules(vec![error]))?;
     }
     reply(&request, &kept)

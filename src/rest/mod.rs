@@ -25,7 +25,7 @@ pub(crate) use endpoint::Endpoint;
 pub(crate) use problem::{Problem, ProblemDto, ProblemItem, ProblemKind};
 pub(crate) use query::Query;
 pub(crate) use rank::RANK_PATH;
-pub(crate) use reply::Format;
+pub(crate) use reply::{Format, quality_of};
 
 /// The handlers, for the API document.
 pub(crate) mod paths {

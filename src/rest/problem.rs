@@ -181,6 +181,19 @@ impl Problem {
         }
     }
 
+    /// A body of which one field cannot be read.
+    pub(crate) fn unreadable(error: FieldError) -> Self {
+        Self {
+            errors: vec![ProblemItem::from(error.clone())],
+            ..Self::malformed(format!("{}: {}", error.field, error.detail))
+        }
+    }
+
+    /// A part of a call that cannot be read.
+    pub(crate) fn rule_malformed(field: &str, code: &str, detail: &str) -> Self {
+        Self::unreadable(FieldError::new(field, code, detail))
+    }
+
     /// One broken rule.
     pub(crate) fn rule(field: &str, code: &str, detail: impl Into<String>) -> Self {
         Self::rules(vec![FieldError::new(field, code, detail)])
@@ -299,11 +312,8 @@ impl From<AuthError> for Problem {
 impl From<Exceeded> for Problem {
     fn from(exceeded: Exceeded) -> Self {
         metrics::counter!("swipeline_rate_limited_total", "scope" => exceeded.scope).increment(1);
-        Self::new(
-            ProblemKind::RateLimited,
-            format!("too many calls ({} rate)", exceeded.scope),
-        )
-        .retry_after(exceeded.retry_after)
+        Self::new(ProblemKind::RateLimited, format!("too many calls ({})", exceeded.scope))
+            .retry_after(exceeded.retry_after)
     }
 }
 

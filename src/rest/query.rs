@@ -1,7 +1,5 @@
 //! Query strings: parameters by name, each checked, unknown ones ignored.
 
-use std::collections::HashMap;
-
 use actix_web::{HttpRequest, web};
 use swipeline_models::ids::ItemId;
 use swipeline_models::wire::{FEED_N_DEFAULT, FEED_N_MAX, FieldError};
@@ -10,21 +8,45 @@ use super::problem::Problem;
 
 /// The most ids in `exclude`.
 const EXCLUDE_MAX: usize = 1_000;
+/// Parameters that are lists: each may be given several times, and with commas.
+const LISTS: [&str; 2] = ["exclude", "variant"];
 
-/// The parameters of a query string.
-pub(crate) struct Query(HashMap<String, String>);
+/// The parameters of a query string, each name once.
+pub(crate) struct Query(Vec<(String, String)>);
 
 impl Query {
-    /// Reads the query string; of a name given twice the last one counts.
+    /// Reads the query string. A list that is given several times is one list; any other name stands once, or which value
+    /// is meant would be a guess.
     pub(crate) fn of(request: &HttpRequest) -> Result<Self, Problem> {
-        web::Query::<Vec<(String, String)>>::from_query(request.query_string())
-            .map(|pairs| Self(pairs.into_inner().into_iter().collect()))
-            .map_err(|error| Problem::malformed(format!("the query cannot be read: {error}")))
+        let pairs = web::Query::<Vec<(String, String)>>::from_query(request.query_string())
+            .map_err(|error| Problem::malformed(format!("the query cannot be read: {error}")))?;
+        let mut merged: Vec<(String, String)> = Vec::new();
+        for (name, value) in pairs.into_inner() {
+            let Some((_, known)) = merged.iter_mut().find(|(known, _)| *known == name) else {
+                merged.push((name, value));
+                continue;
+            };
+            if LISTS.contains(&name.as_str()) {
+                known.push(',');
+                known.push_str(&value);
+            } else if *known != value {
+                let detail = format!("is given twice, as {known:?} and as {value:?}");
+                return Err(Problem::rule(&name, "repeated", detail));
+            }
+        }
+        Ok(Self(merged))
+    }
+
+    fn get(&self, name: &str) -> Option<&str> {
+        self.0
+            .iter()
+            .find(|(known, _)| known == name)
+            .map(|(_, value)| value.as_str())
     }
 
     /// A text; absent when empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
-        self.0.get(name).map(String::as_str).filter(|text| !text.is_empty())
+        self.get(name).filter(|text| !text.is_empty())
     }
 
     /// A short text that keeps the rules of ids; absent when empty.
@@ -36,7 +58,7 @@ impl Query {
 
     /// `n`: 1 to [`FEED_N_MAX`], [`FEED_N_DEFAULT`] when left out.
     pub(crate) fn n(&self) -> Result<usize, Problem> {
-        let Some(text) = self.0.get("n") else {
+        let Some(text) = self.get("n") else {
             return Ok(FEED_N_DEFAULT);
         };
         text.parse()
@@ -83,12 +105,12 @@ impl Query {
             })
     }
 
-    /// `exclude`: item ids, split by commas.
+    /// `exclude`: item ids, split by commas; spaces around a comma are not part of an id.
     pub(crate) fn exclude(&self) -> Result<Vec<ItemId>, Problem> {
         let Some(text) = self.text("exclude") else {
             return Ok(Vec::new());
         };
-        let parts: Vec<&str> = text.split(',').filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = text.split(',').map(str::trim).filter(|part| !part.is_empty()).collect();
         if parts.len() > EXCLUDE_MAX {
             return Err(Problem::rule(
                 "exclude",
@@ -140,5 +162,22 @@ mod tests {
         assert!(query("explain=maybe").flag("explain").is_err());
         assert_eq!(query("exclude=a,%C3%A9,,b").exclude().expect("ids").len(), 3);
         assert!(query("exclude=a%00").exclude().is_err());
+    }
+
+    #[test]
+    fn a_list_may_be_given_in_parts_and_anything_else_once() {
+        let ids = |text: &str| {
+            let ids = query(text).exclude().expect("ids");
+            ids.iter().map(|id| id.as_str().to_owned()).collect::<Vec<_>>()
+        };
+        assert_eq!(ids("exclude=a&exclude=b&n=1&exclude=c,d"), ["a", "b", "c", "d"]);
+        assert_eq!(ids("exclude=a,%20b&exclude=+c+"), ["a", "b", "c"]);
+        assert_eq!(query("variant=x:a&variant=y:b").text("variant"), Some("x:a,y:b"));
+        assert_eq!(query("n=5&n=5").n().expect("the same"), 5);
+        let problem = Query::of(&TestRequest::with_uri("/?n=5&n=6").to_http_request())
+            .err()
+            .expect("which?");
+        assert_eq!(problem.status_code().as_u16(), 422);
+        assert_eq!(problem.to_dto(None).errors[0].field.as_deref(), Some("n"));
     }
 }

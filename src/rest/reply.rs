@@ -78,7 +78,8 @@ pub(crate) fn reply<T: Serialize>(request: &HttpRequest, document: &T) -> Result
         .body(body))
 }
 
-fn quality_of(part: &str) -> (String, f32) {
+/// A name of a list such as `Accept`, in small letters, and how much it is liked.
+pub(crate) fn quality_of(part: &str) -> (String, f32) {
     let mut parameters = part.split(';');
     let media_type = parameters.next().unwrap_or_default().trim().to_ascii_lowercase();
     let quality = parameters

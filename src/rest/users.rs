@@ -62,8 +62,16 @@ pub(crate) async fn put_user(
     }
     id.as_str().clone_into(&mut dto.id);
     let user = dto.into_user().map_err(|error| Problem::rules(vec![error]))?;
-    let kept = UserDto::from(&user);
-    state.engine()?.put_user(user).await?;
+    let mut kept = UserDto::from(&user);
+    let engine = state.engine()?;
+    engine.put_user(user).await?;
+    if kept.follows.is_none() {
+        // Those that are known from events stay.
+        kept.follows = engine
+            .profile(&id)
+            .await?
+            .and_then(|profile| profile.user.follows.clone());
+    }
     reply(&request, &kept)
 }
 

@@ -12,9 +12,12 @@ use actix_web::{App, HttpResponse, HttpServer, web};
 use socket2::{Domain, SockRef, Socket, Type};
 
 use super::edge::{BodyLimits, Side, edge};
+use super::files::connections_max;
+use super::places::Budget;
 use super::state::AppState;
 use super::upgrade::UpgradeService;
 use super::{Pages, StartError};
+use crate::config::ServerSettings;
 use crate::openapi::Document;
 use crate::rest::{Endpoint, Problem, ProblemKind};
 use crate::{assets, rest, ws};
@@ -23,6 +26,12 @@ use crate::{assets, rest, ws};
 const BACKLOG: i32 = 4_096;
 /// The most bytes of a body on the admin listener: a ranking model.
 const ADMIN_BODY_BYTES_MAX: usize = 256 * 1024 * 1024;
+/// The most bytes of all bodies on the admin listener at a time.
+const ADMIN_BODIES_BYTES_MAX: usize = 2 * ADMIN_BODY_BYTES_MAX;
+/// The most connections of the admin listener at a time: they fit in the descriptors that are kept for it.
+const ADMIN_CONNECTIONS_MAX: usize = 256;
+/// How long a body on the admin listener may take.
+const ADMIN_BODY_TIMEOUT: Duration = Duration::from_secs(3_600);
 /// How long the last answers may take to reach their callers after everything else has stopped, in seconds.
 const SHUTDOWN_TIMEOUT_S: u64 = 1;
 /// How long a peer may take to close its side of a finished connection.
@@ -57,6 +66,16 @@ fn listen(address: SocketAddr) -> std::io::Result<TcpListener> {
     Ok(socket.into())
 }
 
+fn body_limits(server: &ServerSettings, bytes_max: usize, bodies_bytes_max: usize) -> BodyLimits {
+    BodyLimits {
+        bytes_max,
+        total_timeout: Duration::from_millis(server.body_timeout_ms),
+        pace_interval: Duration::from_millis(server.request_timeout_ms),
+        pace_bytes: server.body_bytes_per_s_min.saturating_mul(server.request_timeout_ms) / 1_000,
+        budget: Budget::new(bodies_bytes_max),
+    }
+}
+
 /// REST, WebSocket, documentation.
 pub(super) fn serve_public(
     listener: TcpListener,
@@ -64,14 +83,11 @@ pub(super) fn serve_public(
     pages: Pages,
 ) -> Result<Server, StartError> {
     let server = &state.settings().server;
-    let (workers, connections) = (server.workers, server.max_connections);
+    let (workers, connections) = (server.workers, connections_max(server.max_connections));
     let timeouts = [server.request_timeout_ms, server.keep_alive_ms].map(Duration::from_millis);
     let write_timeout = Duration::from_millis(state.settings().ws.write_timeout_ms);
     let send_timeout = write_timeout * SEND_TIMEOUT_FACTOR;
-    let limits = BodyLimits {
-        bytes_max: server.body_bytes_max,
-        part_timeout: timeouts[0],
-    };
+    let limits = body_limits(server, server.body_bytes_max, server.bodies_bytes_max);
     let document = web::Data::new(Document::public());
     let app = move || {
         App::new()
@@ -79,7 +95,7 @@ pub(super) fn serve_public(
             .app_data(state.clone())
             .app_data(document.clone())
             .app_data(Side::Public)
-            .app_data(limits)
+            .app_data(limits.clone())
             .configure(|config| {
                 let endpoints = rest::public_endpoints().into_iter().chain(assets::endpoints(pages));
                 endpoints
@@ -121,10 +137,11 @@ pub(super) fn serve_public(
 /// Metrics, parameters, model.
 pub(super) fn serve_admin(listener: TcpListener, state: web::Data<AppState>) -> Result<Server, StartError> {
     let document = web::Data::new(Document::admin());
-    let part_timeout = Duration::from_millis(state.settings().server.request_timeout_ms);
+    let server = &state.settings().server;
     let limits = BodyLimits {
-        bytes_max: ADMIN_BODY_BYTES_MAX,
-        part_timeout,
+        // A large model takes longer than what apps send.
+        total_timeout: ADMIN_BODY_TIMEOUT,
+        ..body_limits(server, ADMIN_BODY_BYTES_MAX, ADMIN_BODIES_BYTES_MAX)
     };
     let factory = move || {
         App::new()
@@ -132,7 +149,7 @@ pub(super) fn serve_admin(listener: TcpListener, state: web::Data<AppState>) -> 
             .app_data(state.clone())
             .app_data(document.clone())
             .app_data(Side::Admin)
-            .app_data(limits)
+            .app_data(limits.clone())
             .configure(|config| {
                 rest::admin_endpoints()
                     .into_iter()
@@ -142,6 +159,7 @@ pub(super) fn serve_admin(listener: TcpListener, state: web::Data<AppState>) -> 
     };
     Ok(HttpServer::new(factory)
         .workers(1)
+        .max_connections(ADMIN_CONNECTIONS_MAX)
         .shutdown_timeout(SHUTDOWN_TIMEOUT_S)
         .disable_signals()
         .listen(listener)?

@@ -3,8 +3,13 @@
 //! Owns: in which order things start and stop. Binds before recovery, so that `/livez` answers while the engine still
 //! reads its journal. Must not know what a call means (that is `rest` and `ws`).
 
+mod client;
 mod edge;
+mod encoding;
+mod files;
+mod gate;
 mod listener;
+mod places;
 mod state;
 mod upgrade;
 
@@ -19,11 +24,13 @@ use swipeline_actors::{Engine, EngineConfig, EngineError};
 use swipeline_models::time::TimestampMs;
 use tokio::task::JoinHandle;
 
-pub(crate) use edge::BodyLimits;
+pub(crate) use edge::{BodyLimits, FromAllowedPage, body_has_come};
+pub(crate) use encoding::Encoding;
+pub(crate) use places::Bytes as HeldBytes;
 pub(crate) use state::AppState;
 
 use crate::auth::Authenticator;
-use crate::config::{Durability, Settings};
+use crate::config::{AuthSettings, Durability, Settings};
 use crate::telemetry;
 
 /// How often metrics and rate buckets are tidied up.
@@ -49,6 +56,19 @@ pub enum StartError {
     /// A key of the configuration cannot be used.
     #[error("{0}")]
     Key(String),
+    /// Everybody on the network could use the server.
+    #[error(
+        "{key}: {address} can be reached from other machines and no key is asked for. {keys}, listen on a loopback \
+         address, or say that this is meant by --insecure-open (server.insecure_open = true)"
+    )]
+    Open {
+        /// The key of the address.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// How to ask for a key.
+        keys: &'static str,
+    },
     /// The engine did not start.
     #[error(transparent)]
     Engine(#[from] EngineError),
@@ -90,6 +110,8 @@ pub fn engine_config(settings: &Settings) -> EngineConfig {
         arbiters: settings.sessions.arbiters,
         session_idle_ms: i64::try_from(settings.sessions.idle_ms).unwrap_or(i64::MAX),
         sessions_max: settings.sessions.max,
+        sessions_bytes_max: settings.sessions.bytes_max,
+        session_ttl_ms: i64::try_from(settings.sessions.stranger_ttl_ms).unwrap_or(i64::MAX),
         checkpoint_interval_ms: settings.data.checkpoint_interval_ms,
         journal_keep_bytes: settings.data.journal_keep_bytes,
         served_log_percent: settings.data.served_log_percent,
@@ -113,6 +135,7 @@ pub fn start(settings: Settings, pages: Pages) -> Result<RunningServer, StartErr
     let public = listener::bind(&settings.server.listen)?;
     let admin = listener::bind(&settings.server.admin_listen)?;
     let addresses = (public.local_addr()?, admin.local_addr()?);
+    check_open(&authenticator, addresses, settings.server.insecure_open)?;
     let state = web::Data::new(AppState::new(settings, authenticator, telemetry::metrics()));
     let servers = [
         listener::serve_public(public, state.clone(), pages)?,
@@ -136,6 +159,38 @@ pub fn start(settings: Settings, pages: Pages) -> Result<RunningServer, StartErr
     })
 }
 
+/// Without keys only this machine may come in, unless that is meant.
+fn check_open(
+    authenticator: &Authenticator,
+    (public, admin): (SocketAddr, SocketAddr),
+    insecure_open: bool,
+) -> Result<(), StartError> {
+    let listeners = [
+        (
+            "server.listen",
+            public,
+            authenticator.is_anonymous(),
+            "Set auth.jwt_secret_file or auth.api_keys_file",
+        ),
+        (
+            "server.admin_listen",
+            admin,
+            authenticator.trusts_operators(),
+            "Set auth.admin_keys_file",
+        ),
+    ];
+    for (key, address, is_open, keys) in listeners {
+        if !is_open || address.ip().to_canonical().is_loopback() {
+            continue;
+        }
+        if !insecure_open {
+            return Err(StartError::Open { key, address, keys });
+        }
+        tracing::warn!(%address, key, "everybody who reaches this address may use it: no key is asked for");
+    }
+    Ok(())
+}
+
 async fn start_engine(state: Arc<AppState>) -> Result<Engine, EngineError> {
     let began = Instant::now();
     let engine = Engine::start(engine_config(state.settings())).await?;
@@ -157,6 +212,18 @@ async fn keep_up(state: Arc<AppState>) {
 }
 
 impl RunningServer {
+    /// Asks for other keys from now on. Sockets that are open stay open.
+    ///
+    /// # Errors
+    /// When a key cannot be used, or the server would be open to other machines. The old keys hold then.
+    pub fn use_keys(&self, keys: &AuthSettings) -> Result<(), StartError> {
+        let authenticator = Authenticator::new(keys).map_err(StartError::Key)?;
+        let insecure_open = self.state.settings().server.insecure_open;
+        check_open(&authenticator, (self.public, self.admin), insecure_open)?;
+        self.state.set_authenticator(authenticator);
+        Ok(())
+    }
+
     /// Waits until the engine has recovered.
     ///
     /// # Errors

@@ -1,14 +1,20 @@
 //! What all calls share.
 
-use std::sync::OnceLock;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, OnceLock};
 
 use actix_web::{HttpMessage, HttpRequest};
+use arc_swap::ArcSwap;
 use metrics_exporter_prometheus::PrometheusHandle;
 use swipeline_actors::Engine;
 use swipeline_models::ids::UserId;
 
+use super::client::Address;
+use super::gate::Gate;
+use super::places::Places;
 use crate::auth::{Authenticator, Identity};
+use crate::authority::Network;
 use crate::config::Settings;
 use crate::limits::Limits;
 use crate::rest::{Problem, ProblemKind};
@@ -16,27 +22,30 @@ use crate::rest::{Problem, ProblemKind};
 /// What all calls share.
 pub(crate) struct AppState {
     settings: Settings,
-    authenticator: Authenticator,
+    /// Replaced when keys are read again.
+    authenticator: ArcSwap<Authenticator>,
     limits: Limits,
+    gate: Gate,
+    trusted_proxies: Vec<Network>,
     metrics: PrometheusHandle,
     /// Empty while the engine recovers.
     engine: OnceLock<Engine>,
     draining: AtomicBool,
-    calls: AtomicUsize,
+    places: Places,
     sockets: AtomicUsize,
 }
 
-/// Counts a call or a socket as long as it lives.
+/// Counts a socket as long as it lives.
 pub(crate) struct CountGuard<'a> {
     count: &'a AtomicUsize,
     gauge: &'static str,
 }
 
 impl<'a> CountGuard<'a> {
-    fn new(count: &'a AtomicUsize, gauge: &'static str) -> (Self, usize) {
-        let before = count.fetch_add(1, Ordering::AcqRel);
+    fn new(count: &'a AtomicUsize, gauge: &'static str) -> Self {
+        count.fetch_add(1, Ordering::AcqRel);
         metrics::gauge!(gauge).increment(1.0);
-        (Self { count, gauge }, before)
+        Self { count, gauge }
     }
 }
 
@@ -51,12 +60,14 @@ impl AppState {
     pub(super) fn new(settings: Settings, authenticator: Authenticator, metrics: PrometheusHandle) -> Self {
         Self {
             limits: Limits::new(&settings.limits),
+            gate: Gate::new(&settings.server),
+            trusted_proxies: networks(&settings.server.trusted_proxies),
+            places: Places::new(settings.server.max_in_flight),
             settings,
-            authenticator,
+            authenticator: ArcSwap::from_pointee(authenticator),
             metrics,
             engine: OnceLock::new(),
             draining: AtomicBool::new(false),
-            calls: AtomicUsize::new(0),
             sockets: AtomicUsize::new(0),
         }
     }
@@ -76,37 +87,44 @@ impl AppState {
     }
 
     pub(super) fn calls_in_flight(&self) -> usize {
-        self.calls.load(Ordering::Acquire)
+        self.places.taken()
+    }
+
+    /// Places for calls in work.
+    pub(super) fn places(&self) -> &Places {
+        &self.places
+    }
+
+    /// Which names the server answers to, and pages of which sites may call it.
+    pub(crate) fn gate(&self) -> &Gate {
+        &self.gate
+    }
+
+    /// Proxies that are believed.
+    pub(super) fn trusted_proxies(&self) -> &[Network] {
+        &self.trusted_proxies
+    }
+
+    /// Checks credentials by other keys from now on. Sockets that are open stay open.
+    pub(super) fn set_authenticator(&self, authenticator: Authenticator) {
+        self.authenticator.store(Arc::new(authenticator));
     }
 
     pub(super) fn sockets(&self) -> usize {
         self.sockets.load(Ordering::Acquire)
     }
 
-    /// Counts a REST call, or refuses it when too many are in work. A quarter of the places is kept for calls that bring
-    /// something: events are still taken when feeds are refused.
-    pub(super) fn enter_call(&self, brings_something: bool) -> Result<CountGuard<'_>, Problem> {
-        let (guard, before) = CountGuard::new(&self.calls, "swipeline_http_in_flight");
-        let places = self.settings.server.max_in_flight;
-        let places = if brings_something { places } else { places - places / 4 };
-        if before >= places {
-            metrics::counter!("swipeline_rate_limited_total", "scope" => "in_flight").increment(1);
-            return Err(Problem::new(ProblemKind::Unavailable, "too many calls are in work"));
-        }
-        Ok(guard)
-    }
-
     /// Counts a socket as long as the guard lives.
     pub(crate) fn enter_socket(&self) -> CountGuard<'_> {
-        CountGuard::new(&self.sockets, "swipeline_sockets").0
+        CountGuard::new(&self.sockets, "swipeline_sockets")
     }
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
     }
 
-    pub(crate) fn authenticator(&self) -> &Authenticator {
-        &self.authenticator
+    pub(crate) fn authenticator(&self) -> Arc<Authenticator> {
+        self.authenticator.load_full()
     }
 
     pub(crate) fn limits(&self) -> &Limits {
@@ -145,11 +163,17 @@ impl AppState {
             .unwrap_or_default()
     }
 
+    /// Where this call comes from; the edge has found out.
+    pub(crate) fn address(&self, request: &HttpRequest) -> Option<IpAddr> {
+        let known = request.extensions().get::<Address>().copied();
+        known.map_or_else(|| request.peer_addr().map(|address| address.ip()), |known| known.0)
+    }
+
     /// Who makes this call; the edge has found out.
     pub(crate) fn identity(&self, request: &HttpRequest) -> Result<Identity, Problem> {
         let known = request.extensions().get::<Identity>().cloned();
         known.map_or_else(
-            || self.authenticator.identify(request.headers()).map_err(Problem::from),
+            || self.authenticator().identify(request.headers()).map_err(Problem::from),
             Ok,
         )
     }
@@ -175,4 +199,8 @@ impl AppState {
             Identity::Anonymous | Identity::Service(_) | Identity::Viewer(_) => Ok(()),
         }
     }
+}
+
+fn networks(texts: &[String]) -> Vec<Network> {
+    texts.iter().filter_map(|text| Network::parse(text)).collect()
 }

@@ -80,7 +80,7 @@ pub(crate) fn train(
     };
     let trained = train_ranker(&split, &options, progress)?;
     let bytes = write_onnx(&trained.spec);
-    let ranker = OnnxRanker::load(&bytes).context("the trained model is refused")?;
+    let mut ranker = OnnxRanker::load(&bytes).context("the trained model is refused")?;
     ranker.warm_up().context("the trained model is refused")?;
     let ours = predict(&ranker, split.held_out)?;
     let difference = largest_difference(&trained.spec, split.held_out, &ours);

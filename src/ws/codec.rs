@@ -1,17 +1,25 @@
 //! Frames: from bytes to checked messages and back, in JSON and in MessagePack.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
 use swipeline_actors::PushedFeed;
 use swipeline_models::wire::{
-    ClientFrame, ClientMessage, FeedPushDto, FrameError, MessageId, SUBPROTOCOL_JSON, SUBPROTOCOL_MSGPACK,
-    ServerMessage,
+    ClientFrame, ClientMessage, EventDto, EventEntry, FeedPushDto, FieldError, FrameError, MessageId, SUBPROTOCOL_JSON,
+    SUBPROTOCOL_MSGPACK, ServerMessage, check_event_count,
 };
 
 use crate::msgpack;
 use crate::object::Object;
+use crate::unreadable;
 
+/// The field with a message's events.
+const EVENTS: &str = "events";
+/// So many events of a message are looked at one by one; a message that may have so many is refused anyway.
+const EVENTS_LOOKED_AT_MAX: usize = 4_096;
 /// The most messages in one frame.
 pub(super) const MESSAGES_PER_FRAME_MAX: usize = 256;
 
@@ -88,39 +96,102 @@ impl Protocol {
     }
 
     fn decode_message(self, part: &[u8]) -> Result<Incoming, BadMessage> {
-        let frame = self
-            .parse::<Object<ClientFrame>>(part)
-            .map(|read| read.0)
-            .map_err(|detail| {
-                let id = self.parse::<Object<OnlyId>>(part).ok().and_then(|only| only.0.id);
-                BadMessage {
-                    id,
-                    code: "malformed".to_owned(),
-                    detail,
-                }
-            })?;
-        let id = frame.id.clone();
-        match frame.into_message() {
-            Ok(message) => Ok(Incoming { id, message }),
-            Err(error @ FrameError::UnknownType(_)) => Err(BadMessage {
-                id,
-                code: "unknown_type".to_owned(),
-                detail: error.to_string(),
-            }),
-            Err(FrameError::Field(error)) => Err(BadMessage {
-                id,
-                code: error.code,
-                detail: format!("{}: {}", error.field, error.detail),
-            }),
+        let read = self.parse::<ClientFrame>(part).map(checked);
+        match read.or_else(|()| self.event_by_event(part).ok_or(())) {
+            Ok(result) => result,
+            Err(()) => Err(self.unreadable(part)),
         }
     }
 
-    fn parse<T: for<'de> Deserialize<'de>>(self, part: &[u8]) -> Result<T, String> {
-        match self {
-            Protocol::Json => serde_json::from_slice(part).map_err(|error| error.to_string()),
-            Protocol::MessagePack => msgpack::from_slice(part).map_err(|error| error.to_string()),
+    /// A message with a list of events that cannot be read as a whole: one bad event does not take the others along.
+    /// `None` when the list is not to blame.
+    fn event_by_event(self, part: &[u8]) -> Option<Result<Incoming, BadMessage>> {
+        let (rest, events) = match self {
+            Protocol::Json => json_without_events(part)?,
+            Protocol::MessagePack => msgpack_without_events(part)?,
+        };
+        let frame = self.parse::<ClientFrame>(&rest).ok()?;
+        if frame.kind != "event" || frame.event.is_some() {
+            return None;
         }
+        let id = frame.id;
+        if let Err(error) = check_event_count(events.len()) {
+            return Some(Err(bad_field(id, error)));
+        }
+        let events = events.into_iter().map(|event| self.event(event)).collect();
+        let message = ClientMessage::Events(events);
+        Some(Ok(Incoming { id, message }))
     }
+
+    fn event(self, bytes: &[u8]) -> EventEntry {
+        self.parse::<EventDto>(bytes).map_err(|()| match self {
+            Protocol::Json => unreadable::json::<EventDto>(bytes, "event"),
+            Protocol::MessagePack => unreadable::msgpack::<EventDto>(bytes, "event"),
+        })
+    }
+
+    fn unreadable(self, part: &[u8]) -> BadMessage {
+        let error = match self {
+            Protocol::Json => unreadable::json::<ClientFrame>(part, "message"),
+            Protocol::MessagePack => unreadable::msgpack::<ClientFrame>(part, "message"),
+        };
+        bad_field(self.parse::<OnlyId>(part).ok().and_then(|only| only.id), error)
+    }
+
+    /// An object; why there is none is found out only when somebody has to be told.
+    fn parse<T: DeserializeOwned>(self, part: &[u8]) -> Result<T, ()> {
+        match self {
+            Protocol::Json => serde_json::from_slice::<Object<T>>(part).map_err(|_| ()),
+            Protocol::MessagePack => msgpack::from_slice::<Object<T>>(part).map_err(|_| ()),
+        }
+        .map(|read| read.0)
+    }
+}
+
+fn checked(frame: ClientFrame) -> Result<Incoming, BadMessage> {
+    let id = frame.id.clone();
+    match frame.into_message() {
+        Ok(message) => Ok(Incoming { id, message }),
+        Err(error @ FrameError::UnknownType(_)) => Err(BadMessage {
+            id,
+            code: "unknown_type".to_owned(),
+            detail: error.to_string(),
+        }),
+        Err(FrameError::Field(error)) => Err(bad_field(id, error)),
+    }
+}
+
+fn bad_field(id: Option<MessageId>, error: FieldError) -> BadMessage {
+    BadMessage {
+        id,
+        code: error.code,
+        detail: format!("{}: {}", error.field, error.detail),
+    }
+}
+
+/// What stands beside the events of a message, and the bytes of each event.
+type Taken<'a> = (Vec<u8>, Vec<&'a [u8]>);
+
+fn json_without_events(part: &[u8]) -> Option<Taken<'_>> {
+    let mut entries: BTreeMap<String, &RawValue> = serde_json::from_slice(part).ok()?;
+    let events: Vec<&RawValue> = serde_json::from_str(entries.remove(EVENTS)?.get()).ok()?;
+    let events = events.into_iter().map(|event| event.get().as_bytes()).collect();
+    Some((serde_json::to_vec(&entries).ok()?, events))
+}
+
+fn msgpack_without_events(part: &[u8]) -> Option<Taken<'_>> {
+    let mut entries = msgpack::map_entries(part)?;
+    let place = entries.iter().position(|(key, _)| key == EVENTS)?;
+    let (_, events) = entries.remove(place);
+    let events = msgpack::array_elements(events, EVENTS_LOOKED_AT_MAX).ok()??;
+    // A map of up to 65 535 entries: the marker, the count, and the entries as they came.
+    let mut rest = vec![0xde];
+    rest.extend(u16::try_from(entries.len()).ok()?.to_be_bytes());
+    for (key, value) in entries {
+        rest.extend(rmp_serde::to_vec(&key).ok()?);
+        rest.extend(value);
+    }
+    Some((rest, events))
 }
 
 fn json_parts(frame: &[u8]) -> Result<Vec<&[u8]>, BadMessage> {
@@ -224,6 +295,59 @@ mod tests {
             .expect_err("bad");
         assert_eq!(bad.id, Some(MessageId::Text("f".to_owned())));
         assert_eq!(codes(Protocol::Json, b" {\"type\":\"ping\"} "), ["ok"]);
+    }
+
+    #[test]
+    fn one_bad_event_does_not_take_the_others_along() {
+        let frame = json!({"type": "event", "id": 1, "events": [
+            {"type": "like", "item_id": "v1"}, {"type": "view", "item_id": "v2", "watch_ms": "long"}, 7,
+            {"type": "like", "item_id": "v3"}]});
+        let packed = rmp_serde::to_vec_named(&frame).expect("MessagePack");
+        let frame = frame.to_string();
+        for (protocol, bytes) in [
+            (Protocol::Json, frame.as_bytes()),
+            (Protocol::MessagePack, packed.as_slice()),
+        ] {
+            let incoming = protocol.decode(bytes).remove(0).expect("readable");
+            assert_eq!(incoming.id, Some(MessageId::Number(1)));
+            let ClientMessage::Events(events) = incoming.message else {
+                panic!("not events")
+            };
+            let fields: Vec<&str> = events
+                .iter()
+                .map(|event| {
+                    event
+                        .as_ref()
+                        .map_or_else(|error| error.field.as_str(), |event| &event.item_id)
+                })
+                .collect();
+            assert_eq!(fields, ["v1", "watch_ms", "event", "v3"], "{protocol:?}");
+        }
+        let many = json!({"type": "event", "id": "m", "events": vec![7; 300]});
+        assert_eq!(codes(Protocol::Json, many.to_string().as_bytes()), ["too_many"]);
+        for other in [
+            json!({"type": "event", "events": 5}),
+            json!({"type": "feed", "events": [5]}),
+            json!({"type": "event", "event": "like", "events": [5]}),
+            json!({"type": "event", "id": [], "events": [5]}),
+        ] {
+            assert_eq!(
+                codes(Protocol::Json, other.to_string().as_bytes()),
+                ["malformed"],
+                "{other}"
+            );
+            let packed = rmp_serde::to_vec_named(&other).expect("MessagePack");
+            assert_eq!(codes(Protocol::MessagePack, &packed), ["malformed"], "{other}");
+        }
+    }
+
+    #[test]
+    fn an_unreadable_message_names_its_field() {
+        let bad = Protocol::Json
+            .decode(br#"{"type":"feed","n":"x"}"#)
+            .remove(0)
+            .expect_err("bad");
+        assert!(bad.detail.starts_with("n: "), "{}", bad.detail);
     }
 
     #[test]

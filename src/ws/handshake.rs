@@ -1,10 +1,9 @@
 //! The way to an open socket: origin, subprotocol, identity. Whatever is wrong is answered before the upgrade.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use actix_http::ws::handshake;
-use actix_web::http::header::{HOST, HeaderMap, ORIGIN, SEC_WEBSOCKET_PROTOCOL};
+use actix_web::http::header::{HeaderMap, SEC_WEBSOCKET_PROTOCOL};
 use actix_web::rt::net::TcpStream;
 use actix_web::{HttpMessage, HttpRequest, HttpResponse, web};
 use swipeline_actors::Engine;
@@ -98,12 +97,14 @@ pub(super) enum Caller {
         (status = 503, description = "Not now", body = ProblemDto, content_type = "application/problem+json"),
     ))]
 pub(crate) async fn open_stream(request: HttpRequest, state: web::Data<AppState>) -> Result<HttpResponse, Problem> {
-    check_origin(request.headers(), &state.settings().ws.allowed_origins)?;
+    state
+        .gate()
+        .check_socket(request.headers(), &state.settings().ws.allowed_origins)?;
     let offered = offered_subprotocols(request.headers());
     let protocol = choose_protocol(&offered)?;
     let (caller, key) = find_caller(&request, &state, &offered)?;
     let source = Source {
-        ip: request.peer_addr().map(|address| address.ip()),
+        ip: state.address(&request),
         key,
     };
     if let Caller::Known(user, _) = &caller {
@@ -131,39 +132,6 @@ pub(crate) async fn open_stream(request: HttpRequest, state: web::Data<AppState>
     Ok(response)
 }
 
-/// A page may open a stream from the server's own host, from loopback, and from the configured origins. What is not a
-/// browser sends no origin.
-fn check_origin(headers: &HeaderMap, allowed: &[String]) -> Result<(), Problem> {
-    let Some(origin) = headers.get(ORIGIN) else {
-        return Ok(());
-    };
-    let refused = || Problem::new(ProblemKind::Forbidden, "this origin may not open a stream");
-    let origin = origin.to_str().map_err(|_| refused())?;
-    if allowed
-        .iter()
-        .any(|known| known == "*" || known.eq_ignore_ascii_case(origin))
-    {
-        return Ok(());
-    }
-    let authority = origin
-        .split_once("://")
-        .map(|(_, authority)| authority)
-        .ok_or_else(refused)?;
-    let own_host = headers.get(HOST).and_then(|host| host.to_str().ok());
-    if own_host.is_some_and(|host| host.eq_ignore_ascii_case(authority)) || is_loopback(authority) {
-        return Ok(());
-    }
-    Err(refused())
-}
-
-fn is_loopback(authority: &str) -> bool {
-    let host = match authority.strip_prefix('[') {
-        Some(v6) => v6.split(']').next().unwrap_or_default(),
-        None => authority.rsplit_once(':').map_or(authority, |(host, _)| host),
-    };
-    host.eq_ignore_ascii_case("localhost") || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
-}
-
 fn offered_subprotocols(headers: &HeaderMap) -> Vec<&str> {
     let values = headers
         .get_all(SEC_WEBSOCKET_PROTOCOL)
@@ -175,20 +143,17 @@ fn offered_subprotocols(headers: &HeaderMap) -> Vec<&str> {
         .collect()
 }
 
-/// The first known subprotocol; JSON when none is offered.
+/// The first known subprotocol; JSON when none is offered. A client must break off when it is answered with one that it did
+/// not offer, or, if it is a browser, with none of those that it did (RFC 6455, section 4.1): a token alone is no offer.
 fn choose_protocol(offered: &[&str]) -> Result<Protocol, Problem> {
-    let named: Vec<&str> = offered
-        .iter()
-        .copied()
-        .filter(|name| !name.starts_with(BEARER_PREFIX))
-        .collect();
-    if named.is_empty() {
+    if offered.is_empty() {
         return Ok(Protocol::Json);
     }
-    named.iter().find_map(|name| Protocol::named(name)).ok_or_else(|| {
-        Problem::malformed(format!(
-            "no known subprotocol; offer {SUBPROTOCOL_JSON} or {SUBPROTOCOL_MSGPACK}"
-        ))
+    offered.iter().find_map(|name| Protocol::named(name)).ok_or_else(|| {
+        let only_token = offered.iter().all(|name| name.starts_with(BEARER_PREFIX));
+        let beside = if only_token { " beside the token" } else { "" };
+        let detail = format!("must name {SUBPROTOCOL_JSON} or {SUBPROTOCOL_MSGPACK}{beside}");
+        Problem::rule_malformed("sec-websocket-protocol", "unknown_subprotocol", &detail)
     })
 }
 
@@ -236,33 +201,12 @@ fn queried_user(query: &Query) -> Result<UserId, Problem> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use actix_web::http::header::HeaderValue;
-
-    fn origin_is_taken(origin: &'static str, allowed: &[&str]) -> bool {
-        let mut headers = HeaderMap::new();
-        headers.insert(HOST, HeaderValue::from_static("feed.example:8080"));
-        headers.insert(ORIGIN, HeaderValue::from_static(origin));
-        let allowed: Vec<String> = allowed.iter().map(|origin| (*origin).to_owned()).collect();
-        check_origin(&headers, &allowed).is_ok()
-    }
-
-    #[test]
-    fn pages_of_other_hosts_are_refused() {
-        assert!(origin_is_taken("http://feed.example:8080", &[]));
-        assert!(origin_is_taken("http://localhost:3000", &[]));
-        assert!(origin_is_taken("http://[::1]:3000", &[]));
-        assert!(!origin_is_taken("https://evil.example", &[]));
-        assert!(!origin_is_taken("https://localhost.evil.example", &[]));
-        assert!(!origin_is_taken("null", &[]));
-        assert!(origin_is_taken("https://app.example", &["https://app.example"]));
-        assert!(!origin_is_taken("https://app.example.evil", &["https://app.example"]));
-        assert!(origin_is_taken("https://anything.example", &["*"]));
-    }
 
     #[test]
     fn a_subprotocol_is_chosen_or_the_handshake_fails() {
         assert_eq!(choose_protocol(&[]).expect("default"), Protocol::Json);
-        assert_eq!(choose_protocol(&["bearer.abc"]).expect("default"), Protocol::Json);
+        let only_token = choose_protocol(&["bearer.abc"]).expect_err("nothing that can be answered");
+        assert!(only_token.to_string().contains("beside the token"), "{only_token}");
         let both = ["bearer.abc", SUBPROTOCOL_MSGPACK, SUBPROTOCOL_JSON];
         assert_eq!(choose_protocol(&both).expect("known"), Protocol::MessagePack);
         assert!(choose_protocol(&["graphql-ws"]).is_err());

@@ -77,6 +77,42 @@ async fn health_is_an_exit_code() {
     assert_eq!(gone.code, 1);
     assert!(gone.err.contains("not ready"), "{gone:?}");
     assert_eq!(run(&["health", "--url", "nonsense"]).code, 1);
+    let waited = std::time::Instant::now();
+    assert_eq!(run(&["health", "--url", &url, "--wait", "500ms"]).code, 1);
+    assert!(waited.elapsed() >= std::time::Duration::from_millis(300));
+    assert_eq!(run(&["health", "--wait", "soon"]).code, 2);
+}
+
+#[tokio::test]
+async fn health_waits_for_a_server_that_starts() {
+    let port = std::net::TcpListener::bind("127.0.0.1:0")
+        .and_then(|free| free.local_addr())
+        .expect("a port")
+        .port();
+    let url = format!("http://127.0.0.1:{port}");
+    let waits = std::thread::spawn({
+        let url = url.clone();
+        move || run(&["health", "--url", &url, "--wait", "30s"])
+    });
+    let dir = tempfile::tempdir().expect("temp dir");
+    let mut serve = swipeline();
+    serve.args([
+        "serve",
+        "--listen",
+        &format!("127.0.0.1:{port}"),
+        "--admin-listen",
+        "127.0.0.1:0",
+        "--data-dir",
+    ]);
+    let mut server = serve
+        .arg(dir.path())
+        .stdout(Stdio::null())
+        .spawn()
+        .expect("the binary runs");
+    let waited = waits.join().expect("an end");
+    server.kill().expect("a process");
+    server.wait().expect("its end");
+    assert_eq!((waited.code, waited.out.as_str()), (0, "ready\n"), "{waited:?}");
 }
 
 #[tokio::test]

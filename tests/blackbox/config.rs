@@ -79,7 +79,7 @@ fn init_writes_what_check_takes_and_show_prints() {
     let mut command = swipeline();
     command
         .args(["config", "show", "--config", path])
-        .env("SWIPELINE__AUTH__JWT_SECRET", "hush-hush");
+        .env("SWIPELINE__AUTH__JWT_SECRET", "hush-hush-hush-hush-hush-hush-hush");
     let output = command
         .env("SWIPELINE__SESSIONS__MAX", "77")
         .output()

@@ -2,6 +2,7 @@
 
 mod catalogue;
 mod checkpoint;
+mod expire;
 mod forget;
 mod graph;
 mod learner;
@@ -16,6 +17,9 @@ pub(crate) use catalogue::{CatalogueDirty, ReplayedItemPuts, apply_changes, load
 pub(crate) use checkpoint::{
     CheckpointRows, META_KEYS, checkpoint, load_collaborative, load_regions, run_checkpoints, settle, store_rows,
 };
+#[cfg(test)]
+pub(crate) use expire::expire;
+pub(crate) use expire::run_expiry;
 pub(crate) use forget::forget_user;
 pub(crate) use graph::{dump as dump_graph, load as load_graph, run_graph_builds};
 pub(crate) use learner::{LearnerService, learn_rest, run_learner};

@@ -130,6 +130,27 @@ impl SessionActor {
     pub(super) fn mark_dirty(&mut self, sequence: u64) {
         self.mark_unsaved(sequence);
         self.activity.changes.fetch_add(1, Ordering::Release);
+        self.weigh();
+    }
+
+    /// Whether nobody knows what the viewer likes, and none of the viewer's sockets is open.
+    pub(super) fn is_stranger(&self) -> bool {
+        self.sockets.is_empty() && self.state.signals() == 0
+    }
+
+    /// Gives candidates back, which is most of what an idle session holds.
+    fn let_go(&mut self) {
+        self.pool = Pool::default();
+        self.finish_outcomes();
+        self.queue = PrivateQueue::default();
+        self.activity.holds_pool.store(false, Ordering::Relaxed);
+        self.weigh();
+    }
+
+    /// Says how much memory the session holds.
+    pub(super) fn weigh(&self) {
+        let held = self.state.memory_bytes() + self.pool.memory_bytes() + self.queue.memory_bytes();
+        self.activity.weight.set(held);
     }
 
     fn is_dirty(&self) -> bool {
@@ -176,6 +197,7 @@ impl Drop for SessionActor {
     fn drop(&mut self) {
         self.sockets.close_all(&CloseReason::SessionLost);
         self.activity.sockets.store(0, Ordering::Relaxed);
+        self.activity.weight.end();
     }
 }
 
@@ -266,11 +288,19 @@ impl Handler<Rest> for SessionActor {
     fn handle(&mut self, Rest { pool_age_ms }: Rest, _context: &mut Self::Context) {
         self.state.rest(clock::now(), &self.params());
         if self.activity.idle_ms() > pool_age_ms {
-            self.pool = Pool::default();
-            self.finish_outcomes();
-            self.queue = PrivateQueue::default();
+            self.let_go();
         } else {
             self.activity.holds_pool.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+impl Handler<Shrink> for SessionActor {
+    type Result = ();
+
+    fn handle(&mut self, _shrink: Shrink, _context: &mut Self::Context) {
+        if self.is_stranger() {
+            self.let_go();
         }
     }
 }
@@ -278,10 +308,10 @@ impl Handler<Rest> for SessionActor {
 impl Handler<Passivate> for SessionActor {
     type Result = ();
 
-    fn handle(&mut self, _passivate: Passivate, context: &mut Self::Context) {
+    fn handle(&mut self, wanted: Passivate, context: &mut Self::Context) {
         let idle_ms = self.activity.idle_ms();
         let is_used = !self.sockets.is_empty() || self.activity.in_flight.load(Ordering::Relaxed) > 0;
-        if is_used || idle_ms < self.shared.config.session_idle_ms {
+        if is_used || idle_ms < wanted.idle_ms {
             return;
         }
         if (self.is_dirty() && self.shared.session_rows.is_full()) || !self.write_down() {

@@ -10,7 +10,7 @@ use swipeline_models::params::Params;
 use swipeline_models::session::{Applied, ServedItem, SessionState};
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::{
-    CauseDto, ClientMessage, EventDto, FieldError, Hello, MessageId, Rejection, ServerMessage,
+    CauseDto, ClientMessage, EventEntry, FieldError, Hello, MessageId, Rejection, ServerMessage,
 };
 
 use super::actor::SessionActor;
@@ -87,12 +87,12 @@ impl Handler<Deliver> for SessionActor {
 }
 
 impl SessionActor {
-    fn take_events(&mut self, socket: SocketId, id: Option<MessageId>, events: Vec<EventDto>, received_at: Instant) {
+    fn take_events(&mut self, socket: SocketId, id: Option<MessageId>, events: Vec<EventEntry>, received_at: Instant) {
         let now = clock::now();
         let mut valid = Vec::with_capacity(events.len());
         let mut rejected = Vec::new();
         for (index, event) in events.into_iter().enumerate() {
-            match event.into_event(Some(&self.state.user), now) {
+            match event.and_then(|event| event.into_event(Some(&self.state.user), now)) {
                 Ok(event) => valid.push((index, event)),
                 Err(error) => rejected.push(Rejection::from_field(index, &error)),
             }
@@ -123,7 +123,7 @@ impl SessionActor {
             }
             Err(error) => {
                 let retry_after_ms = error.retry_after_ms();
-                let code = if retry_after_ms.is_some() {
+                let code = if matches!(error, EngineError::Overloaded { .. }) {
                     "overloaded"
                 } else {
                     "journal_failed"

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
-use actix::{Context, Handler};
+use actix::{AsyncContext, Context, Handler};
 use swipeline_models::catalogue::CatalogueSnapshot;
 use swipeline_models::experiment::WishError;
 use swipeline_models::ids::{ItemId, Word};
@@ -93,7 +93,7 @@ impl Handler<Drain> for SessionActor {
 impl Handler<OneShot> for SessionActor {
     type Result = Result<(FeedDto, u64), EngineError>;
 
-    fn handle(&mut self, OneShot { request }: OneShot, _context: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, OneShot { request }: OneShot, context: &mut Context<Self>) -> Self::Result {
         self.touch();
         let started = clock::monotonic_ns();
         let excluded = hashes(request.exclude.iter().map(ItemId::hash64));
@@ -141,6 +141,10 @@ impl Handler<OneShot> for SessionActor {
             channels: request.explain.then(|| channel_reports(&slate, &self.shared.world)),
         };
         self.log_served(slots, &feed.request_id, ranked_at, situation, &variant);
+        if self.is_stranger() {
+            self.shared.sessions.strangers.add(context.address(), &self.activity);
+        }
+        self.weigh();
         Ok((feed, sequence))
     }
 }

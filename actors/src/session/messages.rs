@@ -102,7 +102,15 @@ pub(crate) struct Snapshot;
 /// Stop if nothing has happened for long; the state is written down before.
 #[derive(Message)]
 #[rtype(result = "()")]
-pub(crate) struct Passivate;
+pub(crate) struct Passivate {
+    /// What "long" means, in milliseconds.
+    pub(crate) idle_ms: i64,
+}
+
+/// Let go of the candidates of a viewer of whom no signal is known.
+#[derive(Message)]
+#[rtype(result = "()")]
+pub(crate) struct Shrink;
 
 /// Let go of what a viewer who does nothing will not need again.
 #[derive(Message)]

@@ -4,6 +4,7 @@ mod actor;
 mod counting;
 mod events;
 mod feed;
+mod memory;
 mod messages;
 mod outcomes;
 mod overloaded;

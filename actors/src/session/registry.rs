@@ -15,6 +15,7 @@ use swipeline_models::ids::UserId;
 use swipeline_models::wire::UserProfileDto;
 
 use super::actor::SessionActor;
+use super::memory::{Budget, Strangers, Weight};
 use super::messages::{MakeUp, Passivate, Rest, Snapshot};
 use super::overloaded::KeptProfile;
 use crate::api::EngineError;
@@ -51,15 +52,20 @@ pub(crate) struct Activity {
     pub(crate) profile: Mutex<Option<KeptProfile>>,
     /// Whether it was refused a feed for its sockets that it is still owed.
     pub(crate) is_owed_feed: AtomicBool,
+    /// Whether it is among the viewers without a signal who hold candidates.
+    pub(super) is_listed_stranger: AtomicBool,
+    /// What it holds of the memory of all sessions.
+    pub(super) weight: Weight,
     /// The load of its arbiter.
     load: Arc<ArbiterLoad>,
 }
 
 impl Activity {
     /// A session on an arbiter.
-    fn on(load: Arc<ArbiterLoad>) -> Self {
+    fn on(load: Arc<ArbiterLoad>, budget: Arc<Budget>) -> Self {
         let mut activity = Self::default();
         activity.load = load;
+        activity.weight = Weight::of(budget);
         activity
     }
 
@@ -99,6 +105,10 @@ pub(crate) struct Registry {
     active: DashMap<UserId, ActiveSession, FxBuildHasher>,
     /// Users who are being forgotten: nobody may bring their session back meanwhile.
     forgetting: DashSet<UserId, FxBuildHasher>,
+    /// What all sessions hold.
+    budget: Arc<Budget>,
+    /// Viewers without a signal who hold candidates.
+    pub(super) strangers: Strangers,
 }
 
 impl Registry {
@@ -133,10 +143,12 @@ impl Registry {
         if self.forgetting.contains(user) {
             return Err(EngineError::Overloaded { retry_after_ms: 200 });
         }
-        if self.active.len() >= shared.config.sessions_max {
+        let is_full = self.active.len() >= shared.config.sessions_max;
+        if self.budget.is_spent(shared.config.sessions_bytes_max) || is_full {
             return Err(EngineError::Overloaded { retry_after_ms: 1_000 });
         }
-        let session = self.active.entry(user.clone()).or_insert_with(|| start(shared, user));
+        let start = || start(shared, user, self.budget.clone());
+        let session = self.active.entry(user.clone()).or_insert_with(start);
         Ok((session.addr.clone(), session.activity.clone()))
     }
 
@@ -192,6 +204,49 @@ impl Registry {
         self.active.iter().map(|session| session.addr.clone()).collect()
     }
 
+    /// Whether the user's session is active.
+    pub(crate) fn is_active(&self, user: &UserId) -> bool {
+        self.active.contains_key(user)
+    }
+
+    /// What all sessions hold.
+    pub(crate) fn budget(&self) -> &Arc<Budget> {
+        &self.budget
+    }
+
+    /// Puts those to sleep that were not heard of for the longest time, until enough is given back. Returns how many were
+    /// asked to.
+    pub(crate) fn relieve(&self, bytes_max: usize) -> usize {
+        let surplus = self.budget.surplus(bytes_max);
+        if surplus == 0 {
+            return 0;
+        }
+        let is_unused = |activity: &Activity| {
+            activity.sockets.load(Ordering::Relaxed) == 0 && activity.in_flight.load(Ordering::Relaxed) == 0
+        };
+        let mut unused: Vec<(i64, usize, Addr<SessionActor>)> = self
+            .active
+            .iter()
+            .filter(|session| is_unused(&session.activity))
+            .map(|session| {
+                let at = session.activity.at_ms.load(Ordering::Relaxed);
+                (at, session.activity.weight.bytes(), session.addr.clone())
+            })
+            .collect();
+        unused.sort_unstable_by_key(|(at, _, _)| *at);
+        let (mut given_back, mut asked) = (0, 0);
+        for (_, bytes, addr) in unused {
+            if given_back >= surplus {
+                break;
+            }
+            given_back += bytes;
+            asked += 1;
+            // A session with a full mailbox is not idle.
+            let _ = addr.try_send(Passivate { idle_ms: 0 });
+        }
+        asked
+    }
+
     /// Asks sessions that nobody uses to stop.
     pub(crate) fn sweep(&self, idle_ms: i64) {
         let idle: Vec<Addr<SessionActor>> = self
@@ -204,7 +259,7 @@ impl Registry {
             .collect();
         for addr in idle {
             // A session with a full mailbox is not idle.
-            let _ = addr.try_send(Passivate);
+            let _ = addr.try_send(Passivate { idle_ms });
         }
     }
 
@@ -333,9 +388,9 @@ impl Drop for ForgetGuard<'_> {
     }
 }
 
-fn start(shared: &SharedRef, user: &UserId) -> ActiveSession {
+fn start(shared: &SharedRef, user: &UserId, budget: Arc<Budget>) -> ActiveSession {
     let load = shared.overload.arbiter(shared.arbiter_number(user.hash64()));
-    let activity = Arc::new(Activity::on(load));
+    let activity = Arc::new(Activity::on(load, budget));
     activity.at_ms.store(clock::monotonic_ms(), Ordering::Relaxed);
     let (inside, inside_user, inside_activity) = (shared.clone(), user.clone(), activity.clone());
     let addr = SessionActor::start_in_arbiter(shared.arbiter(user.hash64()), move |_| {

@@ -68,6 +68,11 @@ impl SessionRows {
         Some(read_session(shared, user, stored))
     }
 
+    /// Whether a row of that key is on its way.
+    pub(crate) fn holds(&self, key: &[u8]) -> bool {
+        self.rows.get(key).is_some()
+    }
+
     /// Writes everything that was put before the call. Blocks.
     ///
     /// # Errors

@@ -213,7 +213,13 @@ impl Dummy {
         let mut users = self.users.lock();
         let user = users.entry(user_id.to_owned()).or_default();
         match frame.into_message().expect("the tester sends valid messages") {
-            ClientMessage::Events(events) => self.take_events(user, &events, id),
+            ClientMessage::Events(events) => {
+                let events: Vec<EventDto> = events
+                    .into_iter()
+                    .map(|event| event.expect("a readable event"))
+                    .collect();
+                self.take_events(user, &events, id)
+            }
             ClientMessage::Feed(ask) => {
                 let cause = CauseDto {
                     kind: "request".into(),

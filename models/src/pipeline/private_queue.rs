@@ -20,7 +20,7 @@ use crate::popularity::{BoardEntry, ScoredRow, keep_best};
 use crate::rank::{FusionWeights, ObjectiveRow};
 use crate::recall::{Admission, Channel, ChannelSet, Pool, personal_share};
 use crate::rerank::{ExploreDraw, Pick, draw_exploration};
-use crate::session::{BehaviourEffects, SessionState};
+use crate::session::{BehaviourEffects, SessionState, held};
 use crate::time::TimestampMs;
 use crate::world::World;
 
@@ -65,6 +65,12 @@ impl QueueStamp {
 }
 
 impl PrivateQueue {
+    /// How many bytes the queue holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        self.kept.memory_bytes() + held(&self.hashes)
+    }
+
     /// How many candidates are kept.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -9,6 +9,7 @@ use crate::popularity::ScoredRow;
 use crate::rank::{FusionWeights, ObjectiveRow, RankScratch};
 use crate::recall::{ChannelSet, Evidence, RecallScratch};
 use crate::rerank::RerankScratch;
+use crate::session::held;
 
 /// Candidates as columns: place i of every column belongs to the same candidate.
 #[derive(Default)]
@@ -59,6 +60,21 @@ impl Scratch {
 }
 
 impl Candidates {
+    /// How many bytes the columns hold.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        held(&self.rows)
+            + held(&self.channels)
+            + held(&self.evidence)
+            + held(&self.collaborative)
+            + held(&self.pre_rank)
+            + held(&self.features)
+            + held(&self.objectives)
+            + held(&self.predicted)
+            + held(&self.fused)
+            + held(&self.boosted)
+    }
+
     /// What a candidate was ranked by.
     #[must_use]
     pub fn ranked_by(&self, place: usize) -> Option<RankedBy<'_>> {

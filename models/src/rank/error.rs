@@ -104,6 +104,12 @@ pub enum ModelError {
         /// What is wrong.
         detail: String,
     },
+    /// The model computes something that is no number on its way.
+    #[error("{detail}: a later node hides it, and the scores mean nothing")]
+    Fault {
+        /// Which node computes what.
+        detail: String,
+    },
     /// No place is left beside the serving model.
     #[error("at most {max} models are kept by name; drop one first")]
     TooManyKept {

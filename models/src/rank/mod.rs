@@ -17,6 +17,7 @@ pub mod onnx_check;
 mod onnx_graph;
 #[cfg(test)]
 mod onnx_refusal_tests;
+mod onnx_trace;
 pub mod onnx_writer;
 pub mod prior;
 pub mod ranker;

@@ -13,6 +13,7 @@ use tract_onnx::prelude::*;
 use super::error::{ModelError, RankError};
 use super::objectives::{OBJECTIVE_COUNT, Objective, ObjectiveRow};
 use super::onnx_check::{CheckedModel, check_model};
+use super::onnx_trace::Trace;
 use super::ranker::{RankScratch, Ranker, check_rows};
 use super::warm_up::{RANGE_TOLERANCE, WARM_UP_BATCHES, warm_up_rows};
 use crate::features::schema::FEATURE_COUNT;
@@ -32,6 +33,8 @@ pub struct OnnxRanker {
     plan: Arc<Plan>,
     /// The same for [`SIZED_ROWS`] rows; `None` when the model cannot be compiled for them.
     sized: Option<Arc<Plan>>,
+    /// Everything that is computed on the way, for the warm-up; `None` when the model cannot be compiled so.
+    trace: Option<Trace>,
     version: String,
 }
 
@@ -42,21 +45,23 @@ impl OnnxRanker {
         let CheckedModel { proto, model_version } = check_model(bytes)?;
         let plans = catch_unwind(AssertUnwindSafe(|| {
             let plan = compile(&proto)?;
-            Ok((plan, compile_sized(&proto).ok()))
+            Ok((plan, compile_sized(&proto).ok(), Trace::compile(&proto).ok()))
         }));
-        let (plan, sized) = plans.map_err(|payload| ModelError::Panicked {
+        let (plan, sized, trace) = plans.map_err(|payload| ModelError::Panicked {
             detail: panic_text(payload),
         })??;
         Ok(OnnxRanker {
             plan,
             sized,
+            trace,
             version: model_version,
         })
     }
 
     /// Scores batches of several sizes with rows all over the features' ranges, the corners included, and requires
-    /// every output to be finite and in [0, 1].
-    pub fn warm_up(&self) -> Result<(), ModelError> {
+    /// every output to be finite and in [0, 1], and everything on the way to be a number. Once: what is traced is not kept.
+    pub fn warm_up(&mut self) -> Result<(), ModelError> {
+        self.check_way()?;
         let mut scores = Vec::new();
         for batch in WARM_UP_BATCHES {
             let refuse = |detail: String| ModelError::WarmUp { batch, detail };
@@ -75,6 +80,18 @@ impl OnnxRanker {
             }
         }
         Ok(())
+    }
+
+    fn check_way(&mut self) -> Result<(), ModelError> {
+        let Some(trace) = self.trace.take() else { return Ok(()) };
+        let traced = catch_unwind(AssertUnwindSafe(|| trace.fault())).map_err(|payload| ModelError::Panicked {
+            detail: panic_text(payload),
+        })?;
+        match traced {
+            Ok(Some(detail)) => Err(ModelError::Fault { detail }),
+            // What cannot be traced is judged by its answers.
+            Ok(None) | Err(_) => Ok(()),
+        }
     }
 
     /// Runs the plan; `out` holds what the model answers, finite but not yet clamped.
@@ -294,7 +311,8 @@ mod tests {
 
     #[test]
     fn bundled_model_warms_up() {
-        let ranker = OnnxRanker::load(bundled_ranker_bytes()).expect("the bundled model loads");
+        let mut ranker = OnnxRanker::load(bundled_ranker_bytes()).expect("the bundled model loads");
+        assert!(ranker.trace.is_some());
         assert_eq!(ranker.warm_up(), Ok(()));
     }
 

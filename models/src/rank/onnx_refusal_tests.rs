@@ -37,14 +37,36 @@ fn outputs_that_are_no_probabilities_are_refused_at_warm_up() {
     // Without the logistic function the sums come out.
     let mut linear = mlp_to_proto(&flat_spec(1.0, 0.0));
     linear.graph.as_mut().expect("has a graph").node[1].op_type = "Identity".to_owned();
-    let ranker = OnnxRanker::load(&linear.encode_to_vec()).expect("it compiles");
+    let mut ranker = OnnxRanker::load(&linear.encode_to_vec()).expect("it compiles");
     let refusal = ranker.warm_up().expect_err("sums are not probabilities");
     assert!(refusal.to_string().contains("outside [0, 1]"), "{refusal}");
     // Finite weights whose sums overflow.
     let mut overflow = mlp_to_proto(&flat_spec(f32::MAX, 0.0));
     overflow.graph.as_mut().expect("has a graph").node[1].op_type = "Neg".to_owned();
-    let ranker = OnnxRanker::load(&overflow.encode_to_vec()).expect("it compiles");
-    assert!(matches!(ranker.warm_up(), Err(ModelError::WarmUp { .. })));
+    let mut ranker = OnnxRanker::load(&overflow.encode_to_vec()).expect("it compiles");
+    assert!(matches!(ranker.warm_up(), Err(ModelError::Fault { .. })));
+}
+
+#[test]
+fn what_is_no_number_behind_a_last_sigmoid_is_refused() {
+    // The engine's sigmoid clamps its input, and NaN comes out as a small probability.
+    let mut logs = mlp_to_proto(&flat_spec(0.1, 0.0));
+    let graph = logs.graph.as_mut().expect("has a graph");
+    let features = std::mem::replace(&mut graph.node[0].input[0], "logs".to_owned());
+    let log = tract_onnx::pb::NodeProto {
+        op_type: "Log".to_owned(),
+        name: "log_of_features".to_owned(),
+        input: vec![features],
+        output: vec!["logs".to_owned()],
+        ..Default::default()
+    };
+    graph.node.insert(0, log);
+    let mut ranker = OnnxRanker::load(&logs.encode_to_vec()).expect("it compiles");
+    let refusal = ranker.warm_up().expect_err("logarithms of negative features");
+    assert!(
+        matches!(&refusal, ModelError::Fault { detail } if detail.contains("log_of_features")),
+        "{refusal}"
+    );
 }
 
 #[test]
@@ -109,7 +131,7 @@ proptest! {
             bytes[index] = value;
         }
         // Loading and warming up must come back, whatever they say.
-        if let Ok(ranker) = OnnxRanker::load(&bytes) {
+        if let Ok(mut ranker) = OnnxRanker::load(&bytes) {
             let usable = ranker.warm_up().is_ok();
             let mut out = Vec::new();
             let scored = ranker.score(&warm_up_rows(5), 5, &mut out, &mut RankScratch::new()).is_ok();

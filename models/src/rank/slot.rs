@@ -74,7 +74,7 @@ impl ServingModel {
 
     /// Checks, compiles and warms up a model file.
     pub(super) fn from_onnx(bytes: &[u8], loaded_at: TimestampMs) -> Result<ServingModel, ModelError> {
-        let ranker = OnnxRanker::load(bytes)?;
+        let mut ranker = OnnxRanker::load(bytes)?;
         ranker.warm_up()?;
         let fingerprint = format!("{:016x}", xxh3_64(bytes));
         Ok(ServingModel::new(Box::new(ranker), fingerprint, loaded_at))

@@ -9,6 +9,7 @@ use super::{CHANNEL_COUNT, Channel, ChannelSet};
 use crate::features::schema::CHANNEL_SCORE_MAX;
 use crate::ids::{Row, Word};
 use crate::popularity::ScoredRow;
+use crate::session::held;
 use crate::time::TimestampMs;
 
 /// Channels whose scores are features.
@@ -138,6 +139,18 @@ impl Pool {
         self.evidence.reserve(more);
         self.blend.reserve(more);
         self.places.reserve(more);
+    }
+
+    /// How many bytes the pool holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        held(&self.rows)
+            + held(&self.hashes)
+            + held(&self.channels)
+            + held(&self.evidence)
+            + held(&self.blend)
+            + held(&self.state.taste)
+            + self.places.capacity() * (size_of::<(Row, u32)>() + 1)
     }
 
     /// How many candidates there are.

@@ -32,6 +32,12 @@ impl Affinities {
         }
     }
 
+    /// How many bytes the list holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        super::held(&self.weights)
+    }
+
     /// Multiplies every weight.
     pub fn scale(&mut self, factor: f32) {
         self.weights.iter_mut().for_each(|(_, weight)| *weight *= factor);

@@ -78,6 +78,14 @@ impl Exposure {
         is_new
     }
 
+    /// How many bytes the memory holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let generations = [&self.current, &self.previous];
+        let layers = generations.into_iter().flat_map(|generation| &generation.layers);
+        self.exact.memory_bytes() + layers.map(|layer| size_of_val(layer.filter.as_slice())).sum::<usize>()
+    }
+
     /// How many items are remembered exactly.
     #[must_use]
     pub fn exact_items(&self) -> usize {

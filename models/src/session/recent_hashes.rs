@@ -55,6 +55,12 @@ impl RecentHashes {
         Some(oldest)
     }
 
+    /// How many bytes the memory holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        (self.order.capacity() + self.sorted.capacity()) * size_of::<u64>()
+    }
+
     /// The hashes, the oldest first.
     pub fn iter(&self) -> impl Iterator<Item = u64> + '_ {
         self.order.iter().copied()

@@ -81,6 +81,13 @@ impl Served {
         self.one_shot.drain(..surplus);
     }
 
+    /// How many bytes the memory holds.
+    #[must_use]
+    pub fn memory_bytes(&self) -> usize {
+        let feeds = self.feeds.iter().map(|feed| super::held(&feed.items)).sum::<usize>();
+        feeds + self.feeds.capacity() * size_of::<ServedFeed>() + self.one_shot.capacity() * size_of::<ServedItem>()
+    }
+
     /// The items that a viewer who was shown feed `seq` up to position `upto` (all of it when `None`) has passed. `None`
     /// when the feed is not remembered.
     #[must_use]

@@ -69,6 +69,17 @@ struct InterestSnapshot {
 }
 
 impl SessionSnapshot {
+    /// Whether all that is known of the viewer is what was shown before that time.
+    #[must_use]
+    pub fn only_looked_before(&self, before: TimestampMs) -> bool {
+        // Nobody is kept for impressions alone: they are what was shown.
+        let signals = self
+            .counts
+            .iter()
+            .any(|(signal, count)| *signal != Signal::Impression as u8 && *count > 0);
+        self.described.is_none() && !signals && self.follows.is_empty() && self.active_at < before.0
+    }
+
     /// The stored form of a session.
     #[must_use]
     pub fn of(state: &SessionState, words: &Vocabularies) -> Self {

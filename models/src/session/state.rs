@@ -228,9 +228,13 @@ impl SessionState {
     pub fn describe(&mut self, user: User, words: &Vocabularies) {
         self.region = user.region.as_deref().and_then(|region| words.regions.intern(region));
         self.registered_tags = user.tags.iter().filter_map(|tag| words.tags.intern(tag)).collect();
-        // Followed by events stays followed: a client that describes its user again does not know about those.
-        for author in &user.follows {
-            if let Some(author) = words.authors.intern(author.as_str()) {
+        // Who names the authors means all of them; who names none may not know about those followed by events.
+        if let Some(authors) = &user.follows {
+            self.follows.clear();
+            for author in authors
+                .iter()
+                .filter_map(|author| words.authors.intern(author.as_str()))
+            {
                 self.follow(author);
             }
         }

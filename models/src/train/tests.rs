@@ -40,7 +40,7 @@ fn a_written_model_loads_back_and_scores_the_same() {
     let other_seed = train(&samples, &TrainOptions { seed: 2, ..options() });
     assert!(bytes != write_onnx(&other_seed.spec));
 
-    let ranker = OnnxRanker::load(&bytes).expect("it passes the server's checks");
+    let mut ranker = OnnxRanker::load(&bytes).expect("it passes the server's checks");
     ranker.warm_up().expect("it is finite over the ranges of all features");
     let rows: Vec<f32> = samples[..500].iter().flat_map(|sample| sample.features).collect();
     let mut served = Vec::new();

@@ -4,8 +4,9 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
+use super::lenient::Whole;
 use super::{EventDto, FEED_N_MAX, FieldError, check_id, check_optional_id};
 use crate::event::ContextValue;
 
@@ -15,7 +16,7 @@ pub(crate) const EXCLUDE_MAX: usize = 1_000;
 pub(crate) const EVENTS_PER_MESSAGE_MAX: usize = 256;
 
 /// A client's name for a message: a text or a number, echoed as it came.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize, utoipa::ToSchema)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, utoipa::ToSchema)]
 #[serde(untagged)]
 pub enum MessageId {
     /// A number.
@@ -24,14 +25,32 @@ pub enum MessageId {
     Text(String),
 }
 
+impl<'de> Deserialize<'de> for MessageId {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        #[derive(Deserialize)]
+        #[serde(untagged, expecting = "an id is a text or a whole number")]
+        enum Written {
+            Number(Whole),
+            Text(String),
+        }
+
+        Ok(match Written::deserialize(deserializer)? {
+            Written::Number(Whole(number)) => MessageId::Number(number),
+            Written::Text(text) => MessageId::Text(text),
+        })
+    }
+}
+
 /// Where a client left off.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 pub struct Resume {
     /// The session of the last `welcome`.
     pub session: String,
     /// The epoch of the last `welcome`.
+    #[serde(deserialize_with = "super::lenient::unsigned")]
     pub epoch: u64,
     /// The highest feed that was received.
+    #[serde(deserialize_with = "super::lenient::unsigned")]
     pub seq: u64,
 }
 
@@ -49,10 +68,10 @@ pub struct ClientFrame {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub token: Option<String>,
     /// `hello`, `feed`: how many items a feed shall have.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::whole")]
     pub n: Option<i64>,
     /// `hello`: append a feed by itself when fewer unseen items are left.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::whole")]
     pub low_water: Option<i64>,
     /// `hello`: where in the app.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -88,31 +107,31 @@ pub struct ClientFrame {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub item_id: Option<String>,
     /// `event`, inline.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::millis")]
     pub at: Option<i64>,
     /// `event`, inline.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::millis")]
     pub watch_ms: Option<i64>,
     /// `event`, inline.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::whole")]
     pub position: Option<i64>,
     /// `event`, inline.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// `event`, inline.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::values")]
     pub context: Option<BTreeMap<String, ContextValue>>,
     /// `feed`: items to leave out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::texts")]
     pub exclude: Option<Vec<String>>,
     /// `seen`: the highest feed that was shown.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::whole")]
     pub seq: Option<i64>,
     /// `seen`: the epoch of the `welcome` under which that feed came.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub epoch: Option<i64>,
     /// `seen`: up to which position, inclusive; all of it when left out.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(skip_serializing_if = "Option::is_none", deserialize_with = "super::lenient::whole")]
     pub upto: Option<i64>,
 }
 
@@ -148,13 +167,16 @@ pub struct FeedAsk {
     pub exclude: Vec<String>,
 }
 
+/// One event of a message, or why it could not be read.
+pub type EventEntry = Result<EventDto, FieldError>;
+
 /// A checked client message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum ClientMessage {
     /// Wishes for the session.
     Hello(Hello),
-    /// Events; each is checked on its own, so that one bad event does not take the others with it.
-    Events(Vec<EventDto>),
+    /// Events; each is read and checked on its own, so that one bad event does not take the others with it.
+    Events(Vec<EventEntry>),
     /// More, please.
     Feed(FeedAsk),
     /// What was shown.
@@ -267,27 +289,22 @@ impl ClientFrame {
         })
     }
 
-    fn into_events(self) -> Result<Vec<EventDto>, FieldError> {
+    fn into_events(self) -> Result<Vec<EventEntry>, FieldError> {
         match (self.events, self.event) {
             (Some(_), Some(_)) => Err(FieldError::new(
                 "events",
                 "ambiguous",
                 "give either `events` or an inline `event`",
             )),
-            (Some(events), None) if events.len() > EVENTS_PER_MESSAGE_MAX => Err(FieldError::new(
-                "events",
-                "too_many",
-                format!(
-                    "must have at most {EVENTS_PER_MESSAGE_MAX} elements, has {}",
-                    events.len()
-                ),
-            )),
-            (Some(events), None) => Ok(events),
+            (Some(events), None) => {
+                check_event_count(events.len())?;
+                Ok(events.into_iter().map(Ok).collect())
+            }
             (None, Some(kind)) => {
                 let item_id = self
                     .item_id
                     .ok_or_else(|| FieldError::new("item_id", "missing", "is required"))?;
-                Ok(vec![EventDto {
+                Ok(vec![Ok(EventDto {
                     event_id: self.event_id,
                     user_id: self.user_id,
                     item_id,
@@ -297,11 +314,23 @@ impl ClientFrame {
                     position: self.position,
                     request_id: self.request_id,
                     context: self.context,
-                }])
+                })])
             }
             (None, None) => Err(FieldError::new("event", "missing", "give `event` or `events`")),
         }
     }
+}
+
+/// Checks how many events a message has.
+///
+/// # Errors
+/// When there are more than a message may have.
+pub fn check_event_count(count: usize) -> Result<(), FieldError> {
+    if count <= EVENTS_PER_MESSAGE_MAX {
+        return Ok(());
+    }
+    let detail = format!("must have at most {EVENTS_PER_MESSAGE_MAX} elements, has {count}");
+    Err(FieldError::new("events", "too_many", detail))
 }
 
 /// Checks a feed length: 1 to [`FEED_N_MAX`].

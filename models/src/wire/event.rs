@@ -30,19 +30,35 @@ pub struct EventDto {
     #[serde(rename = "type")]
     pub kind: String,
     /// When, in milliseconds since 1970-01-01 UTC; the time of arrival when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::millis"
+    )]
     pub at: Option<i64>,
     /// For how long the item was watched, in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::millis"
+    )]
     pub watch_ms: Option<i64>,
     /// The item's position in its feed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::whole"
+    )]
     pub position: Option<i64>,
     /// The feed that the item came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
     /// Anything else, kept with the event.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::values"
+    )]
     pub context: Option<BTreeMap<String, ContextValue>>,
 }
 

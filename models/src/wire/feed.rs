@@ -239,10 +239,18 @@ pub struct RankRequest {
     /// The items to score (at most 1 000).
     pub item_ids: Vec<String>,
     /// How many of them to return; all when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::whole"
+    )]
     pub n: Option<i64>,
     /// Ranking context: `region`, `device`, ...
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::values"
+    )]
     pub context: Option<BTreeMap<String, ContextValue>>,
 }
 

@@ -25,19 +25,39 @@ pub struct ItemDto {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub author_id: Option<String>,
     /// Its categories, the leading one first.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::texts"
+    )]
     pub categories: Option<Vec<String>>,
     /// Its tags.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::texts"
+    )]
     pub tags: Option<Vec<String>>,
     /// Its playing time in milliseconds.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::millis"
+    )]
     pub duration_ms: Option<i64>,
-    /// When it was made, in milliseconds since 1970-01-01 UTC; the time of the upsert when left out.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// When it was made, in milliseconds since 1970-01-01 UTC; what is known, else the time of the upsert, when left out.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::millis"
+    )]
     pub created_at: Option<i64>,
     /// The regions it may be shown in; everywhere when empty.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::texts"
+    )]
     pub regions: Option<Vec<String>>,
     /// The owner's embedding; built from the content when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -49,7 +69,11 @@ pub struct ItemDto {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hidden: Option<bool>,
     /// Anything else, kept with the item.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::values"
+    )]
     pub attributes: Option<BTreeMap<String, ContextValue>>,
 }
 

@@ -8,12 +8,16 @@ mod event;
 mod experiment;
 mod feed;
 mod item;
+mod lenient;
 mod server;
 mod stats;
 mod user;
 mod user_features;
 
-pub use client::{ClientFrame, ClientMessage, FeedAsk, FrameError, Hello, MessageId, Resume, check_user_id};
+pub use client::{
+    ClientFrame, ClientMessage, EventEntry, FeedAsk, FrameError, Hello, MessageId, Resume, check_event_count,
+    check_user_id,
+};
 pub use event::{EventDto, EventsReply, FUTURE_SKEW_MS_MAX};
 pub use experiment::{ComparisonDto, EstimateDto, ExperimentDto, ExperimentVariantDto, SampleRatioDto, SequentialDto};
 pub use feed::{

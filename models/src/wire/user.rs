@@ -20,7 +20,11 @@ pub struct UserDto {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     pub id: String,
     /// Tags given at registration.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::texts"
+    )]
     pub tags: Option<Vec<String>>,
     /// Where the viewer is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,19 +33,39 @@ pub struct UserDto {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub device: Option<String>,
     /// Since when, in milliseconds since 1970-01-01 UTC.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::millis"
+    )]
     pub registered_at: Option<i64>,
-    /// The authors that the viewer follows.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// The authors that the viewer follows, all of them; when it is left out, those that are known stay.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::texts"
+    )]
     pub follows: Option<Vec<String>>,
     /// What the viewer has cared for in the long run, by tag or category, -10 to 10: a prior of the long-term interest.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::weights"
+    )]
     pub long_term_tags: Option<BTreeMap<String, f32>>,
     /// The hours of the day (UTC, 0 to 23) at which the viewer is mostly there.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::small_numbers"
+    )]
     pub active_hours: Option<Vec<u8>>,
     /// Anything else, kept with the user (such as `total_watch_ms`, `like_rate`, `register_days`).
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "super::lenient::values"
+    )]
     pub attributes: Option<BTreeMap<String, ContextValue>>,
 }
 
@@ -57,8 +81,8 @@ impl UserDto {
         check_names("tags", &tags, USER_TAGS_MAX)?;
         check_optional_id("region", self.region.as_deref())?;
         check_optional_id("device", self.device.as_deref())?;
-        let follows = self.follows.unwrap_or_default();
-        check_names("follows", &follows, USER_FOLLOWS_MAX)?;
+        check_names("follows", self.follows.as_deref().unwrap_or_default(), USER_FOLLOWS_MAX)?;
+        let authors = |names: Vec<String>| names.iter().filter_map(|author| AuthorId::new(author).ok()).collect();
         let long_term_tags = self.long_term_tags.unwrap_or_default();
         check_long_term_tags(&long_term_tags)?;
         let mut active_hours = self.active_hours.unwrap_or_default();
@@ -78,7 +102,7 @@ impl UserDto {
                 .registered_at
                 .map(|at| check_time("registered_at", at))
                 .transpose()?,
-            follows: follows.iter().filter_map(|author| AuthorId::new(author).ok()).collect(),
+            follows: self.follows.map(authors),
             long_term_tags,
             active_hours,
             attributes,
@@ -94,8 +118,10 @@ impl From<&User> for UserDto {
             region: user.region.clone(),
             device: user.device.clone(),
             registered_at: user.registered_at.map(|at| at.0),
-            follows: (!user.follows.is_empty())
-                .then(|| user.follows.iter().map(|author| author.as_str().to_owned()).collect()),
+            follows: user
+                .follows
+                .as_ref()
+                .map(|authors| authors.iter().map(|author| author.as_str().to_owned()).collect()),
             long_term_tags: (!user.long_term_tags.is_empty()).then(|| user.long_term_tags.clone()),
             active_hours: (!user.active_hours.is_empty()).then(|| user.active_hours.clone()),
             attributes: (!user.attributes.is_empty()).then(|| user.attributes.clone()),

@@ -86,7 +86,9 @@ impl Connection {
     async fn token_refused(&mut self, id: Option<MessageId>, error: &AuthError) -> Ending {
         let (code, ending) = match error {
             AuthError::Expired => ("token_expired", Ending::TokenExpired),
-            AuthError::Invalid(_) | AuthError::Missing => ("token_refused", Ending::TokenRefused),
+            AuthError::Invalid(_) | AuthError::UnknownKey(_) | AuthError::Missing => {
+                ("token_refused", Ending::TokenRefused)
+            }
         };
         match self
             .socket
