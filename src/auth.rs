@@ -252,7 +252,7 @@ fn bearer(headers: &HeaderMap) -> Option<&str> {
 }
 
 /// The place of a key; looks at every byte of every key, so that time tells nothing.
-fn find_key(keys: &[Secret], given: &str) -> Option<usize> {
+pub(crate) fn find_key(keys: &[Secret], given: &str) -> Option<usize> {
     let mut found = None;
     for (place, key) in keys.iter().enumerate() {
         let (key, given) = (key.expose().as_bytes(), given.as_bytes());

@@ -6,10 +6,12 @@
 mod assets;
 pub mod auth;
 mod authority;
+mod bus;
 pub mod cli;
 pub mod config;
 mod demo;
 mod eval;
+mod gorse;
 mod limits;
 mod msgpack;
 mod object;

@@ -32,8 +32,8 @@ use crate::recovery::recover;
 use crate::served::ServedLog;
 use crate::service::{self, LearnerService, ParamsService};
 use crate::session::{
-    Attach, Deliver, Describe, Detach, Drain, GetProfile, Ingest, ModelChanged, OneShot, RankItems, Registry,
-    SessionRows, SocketId, run_session_writer,
+    Attach, Deliver, Describe, Detach, Drain, EventSource, GetProfile, Ingest, ModelChanged, OneShot, RankItems,
+    Registry, SessionRows, SocketId, run_session_writer,
 };
 use crate::shared::{READERS_MAX, Shared, SharedRef, journal_error};
 
@@ -57,11 +57,13 @@ mod socket;
 mod stats;
 #[cfg(test)]
 mod store_tests;
+mod tail;
 #[cfg(test)]
 pub(crate) mod testing;
 mod users;
 
 pub use socket::SocketHandle;
+pub use tail::{Tail, TailedEvent};
 
 use open::{open, open_storage};
 
@@ -272,6 +274,14 @@ impl Engine {
     /// `Overloaded`, `JournalFailed` or `Unavailable`. Some users' events may have been taken then; with event ids a
     /// retry is harmless.
     pub async fn ingest(&self, events: Vec<Event>) -> Result<IngestReply, EngineError> {
+        self.ingest_from(events, EventSource::Live).await
+    }
+
+    /// The same for events of which it matters where they come from.
+    ///
+    /// # Errors
+    /// As [`Engine::ingest`].
+    pub async fn ingest_from(&self, events: Vec<Event>, source: EventSource) -> Result<IngestReply, EngineError> {
         let _call = self.shared.overload.enter_call();
         let mut by_user: std::collections::HashMap<UserId, Vec<(usize, Event)>> = std::collections::HashMap::new();
         for (index, event) in events.into_iter().enumerate() {
@@ -282,9 +292,10 @@ impl Engine {
         let mut last = 0;
         for batch in by_user.chunks(USERS_AT_A_TIME) {
             let asked = batch.iter().map(|(user, events)| {
-                self.shared
-                    .sessions
-                    .ask(&self.shared, user, || Ingest { events: events.clone() })
+                self.shared.sessions.ask(&self.shared, user, || Ingest {
+                    events: events.clone(),
+                    source,
+                })
             });
             for answer in futures_util::future::join_all(asked).await {
                 let ingested = answer??;

@@ -27,6 +27,7 @@ pub use api::{
     Window,
 };
 pub use archive::{ArchiveStatus, TierStatus, TimeRange, archive_table};
-pub use engine::{Engine, SocketHandle};
+pub use engine::{Engine, SocketHandle, Tail, TailedEvent};
 pub use outbox::{CloseReason, Outgoing, PushedFeed, SocketOutbox};
 pub use served::{HistoryError, Outcome, ServedHistory, ServedItemRecord, ServedSlateRecord};
+pub use session::EventSource;

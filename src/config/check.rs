@@ -1,10 +1,12 @@
 //! Which values make sense. Reports all that do not.
 
+use swipeline_models::event::Signal;
 use swipeline_models::item::EMBEDDING_DIM_MAX;
 use tracing_subscriber::EnvFilter;
 
 use super::{ConfigError, Settings};
 use crate::authority::{Network, parse_authority};
+use crate::gorse::rules::Expression;
 
 /// The most threads of one kind.
 const THREADS_MAX: usize = 1_024;
@@ -88,6 +90,38 @@ pub(super) fn check(settings: &Settings, errors: &mut Vec<ConfigError>) {
     checks.between("ws.write_timeout_ms", ws.write_timeout_ms, 100, DURATION_MS_MAX);
     checks.between("ws.errors_max", ws.errors_max, 1, 1_000_000);
     checks.origins("ws.allowed_origins", &ws.allowed_origins);
+    let gorse = &settings.gorse;
+    for (key, list) in [
+        ("gorse.positive_feedback_types", &gorse.positive_feedback_types),
+        ("gorse.read_feedback_types", &gorse.read_feedback_types),
+        ("gorse.negative_feedback_types", &gorse.negative_feedback_types),
+    ] {
+        for problem in list.iter().filter_map(|text| Expression::parse(text).err()) {
+            checks.fail(key, problem);
+        }
+    }
+    for (place, webhook) in settings.webhooks.iter().enumerate() {
+        let is_address = webhook
+            .url
+            .parse::<reqwest::Url>()
+            .is_ok_and(|url| url.scheme() == "http");
+        if !is_address {
+            let detail = format!(
+                "must be an address such as http://127.0.0.1:9000/hook, is {:?}; TLS is for a proxy",
+                webhook.url
+            );
+            checks.fail(&format!("webhooks[{place}].url"), detail);
+        }
+        let is_known = |kind: &&String| *kind == "events" || Signal::from_name(kind).is_some();
+        if let Some(kind) = webhook.kinds.iter().find(|kind| !is_known(kind)) {
+            let known = Signal::ALL.map(Signal::name).join(", ");
+            checks.fail(
+                &format!("webhooks[{place}].kinds"),
+                format!("{kind:?} is none of events, {known}"),
+            );
+        }
+    }
+    checks.between("gorse.feedback_max", gorse.feedback_max, 1, 1_000_000_000);
     if settings.data.dir.as_os_str().is_empty() {
         checks.fail("data.dir", "must not be empty");
     }

@@ -12,7 +12,9 @@ mod template;
 
 use std::path::PathBuf;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
+
+use crate::gorse::rules::FeedbackRules;
 
 pub use load::{ConfigError, ConfigErrors, Sources};
 pub use secrets::Secret;
@@ -39,6 +41,11 @@ pub struct Settings {
     pub log: LogSettings,
     /// The ranking model.
     pub model: ModelSettings,
+    /// The door for gorse's clients.
+    pub gorse: GorseSettings,
+    /// Where accepted events are posted to.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub webhooks: Vec<WebhookSettings>,
 }
 
 /// `[server]`: listeners and their bounds.
@@ -322,6 +329,68 @@ impl Default for LogSettings {
 pub struct ModelSettings {
     /// An ONNX file to rank with instead of the bundled model.
     pub path: Option<PathBuf>,
+}
+
+/// `[gorse]`: the door for gorse's clients, `/api/...` on the public listener.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct GorseSettings {
+    /// Whether it is open.
+    pub enabled: bool,
+    /// The key that clients send as `X-API-Key`; without one nobody needs any. From the environment only.
+    pub api_key: Option<Secret>,
+    /// A file with that key.
+    pub api_key_file: Option<PathBuf>,
+    /// Feedback that is a like: types, each perhaps with a bound on the value (`star>=4`).
+    pub positive_feedback_types: Vec<String>,
+    /// Feedback that says that something was seen.
+    pub read_feedback_types: Vec<String>,
+    /// Feedback that is a dislike.
+    pub negative_feedback_types: Vec<String>,
+    /// The most feedbacks that are kept.
+    pub feedback_max: usize,
+}
+
+impl Default for GorseSettings {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            api_key: None,
+            api_key_file: None,
+            positive_feedback_types: Vec::new(),
+            read_feedback_types: vec!["read".to_owned()],
+            negative_feedback_types: Vec::new(),
+            feedback_max: 5_000_000,
+        }
+    }
+}
+
+impl GorseSettings {
+    /// What feedback means.
+    pub(crate) fn rules(&self) -> anyhow::Result<FeedbackRules> {
+        FeedbackRules::parse(
+            &self.positive_feedback_types,
+            &self.read_feedback_types,
+            &self.negative_feedback_types,
+        )
+        .map_err(anyhow::Error::msg)
+    }
+}
+
+/// `[[webhooks]]`: an address that accepted events are posted to.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct WebhookSettings {
+    /// The address, `http://...`.
+    pub url: String,
+    /// The types of events; `events`, or none named, for all.
+    #[serde(default)]
+    pub kinds: Vec<String>,
+    /// What bodies are signed with.
+    #[serde(default)]
+    pub secret: Option<Secret>,
+    /// A file with it.
+    #[serde(default)]
+    pub secret_file: Option<PathBuf>,
 }
 
 impl Settings {

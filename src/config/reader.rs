@@ -9,7 +9,7 @@ use super::load::{ConfigError, ENV_PREFIX, ENV_SEPARATOR};
 use super::{Durability, LogFormat, Secret, Settings, secrets};
 
 /// Keys that may come from the environment only.
-const SECRET_KEYS: [&str; 3] = ["auth.jwt_secret", "auth.api_keys", "auth.admin_keys"];
+const SECRET_KEYS: [&str; 4] = ["auth.jwt_secret", "auth.api_keys", "auth.admin_keys", "gorse.api_key"];
 
 /// Reads key by key, so that one bad value does not hide the next.
 pub(super) struct Reader {
@@ -84,6 +84,38 @@ impl Reader {
         self.choice("log.format", &mut settings.log.format, &formats);
         self.value("log.level", &mut settings.log.level);
         self.optional("model.path", &mut settings.model.path);
+        self.read_gorse(settings);
+        self.read_webhooks(settings);
+    }
+
+    /// A TOML array of tables or, from the environment, a JSON array.
+    fn read_webhooks(&mut self, settings: &mut Settings) {
+        let key = "webhooks";
+        self.known.insert(key);
+        let read = match self.config.get::<Value>(key).map(|value| value.kind) {
+            Err(config::ConfigError::NotFound(_)) => return,
+            Ok(ValueKind::String(text)) => serde_json::from_str(&text).map_err(|error| error.to_string()),
+            Ok(_) => self.config.get(key).map_err(|error| error.to_string()),
+            Err(error) => Err(error.to_string()),
+        };
+        match read {
+            Ok(webhooks) => settings.webhooks = webhooks,
+            Err(detail) => self.report(key, detail),
+        }
+    }
+
+    fn read_gorse(&mut self, settings: &mut Settings) {
+        let gorse = &mut settings.gorse;
+        self.value("gorse.enabled", &mut gorse.enabled);
+        let mut key: Option<String> = None;
+        self.optional("gorse.api_key", &mut key);
+        // gorse takes an empty key for none.
+        gorse.api_key = key.filter(|key| !key.is_empty()).map(Secret::new);
+        self.optional("gorse.api_key_file", &mut gorse.api_key_file);
+        self.list("gorse.positive_feedback_types", &mut gorse.positive_feedback_types);
+        self.list("gorse.read_feedback_types", &mut gorse.read_feedback_types);
+        self.list("gorse.negative_feedback_types", &mut gorse.negative_feedback_types);
+        self.value("gorse.feedback_max", &mut gorse.feedback_max);
     }
 
     fn read_auth(&mut self, settings: &mut Settings) {
@@ -225,6 +257,25 @@ impl Reader {
                 }
                 Ok(text) => auth.jwt_secret = Some(Secret::new(text)),
                 Err(detail) => self.report("auth.jwt_secret_file", detail),
+            }
+        }
+        for (place, webhook) in settings.webhooks.iter_mut().enumerate() {
+            let Some(path) = &webhook.secret_file else { continue };
+            let key = format!("webhooks[{place}].secret_file");
+            match secrets::read_file(path) {
+                Ok(_) if webhook.secret.is_some() => self.report(&key, "give either this or secret, not both"),
+                Ok(text) => webhook.secret = Some(Secret::new(text)),
+                Err(detail) => self.report(&key, detail),
+            }
+        }
+        let gorse = &mut settings.gorse;
+        if let Some(path) = &gorse.api_key_file {
+            match secrets::read_file(path) {
+                Ok(_) if gorse.api_key.is_some() => {
+                    self.report("gorse.api_key_file", "give either this or gorse.api_key, not both");
+                }
+                Ok(text) => gorse.api_key = Some(Secret::new(text)),
+                Err(detail) => self.report("gorse.api_key_file", detail),
             }
         }
         if let Some(path) = &auth.jwt_public_key_file {

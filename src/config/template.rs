@@ -3,7 +3,7 @@
 use super::{AuthSettings, Settings};
 
 /// What stands above each key, in the order of the sections.
-const NOTES: [(&str, &str); 53] = [
+const NOTES: [(&str, &str); 60] = [
     (
         "server.listen",
         "Public address: REST, WebSocket, documentation. Port 0 lets the system choose.",
@@ -185,6 +185,31 @@ const NOTES: [(&str, &str); 53] = [
         "error, warn, info, debug, trace, or a filter such as \"info,swipeline=debug\".",
     ),
     ("model.path", "An ONNX file to rank with instead of the bundled model."),
+    (
+        "gorse.enabled",
+        "Whether gorse's clients are served: /api/... on the public listener.",
+    ),
+    (
+        "gorse.api_key",
+        "The key that they send as X-API-Key; from the environment only: SWIPELINE__GORSE__API_KEY",
+    ),
+    ("gorse.api_key_file", "A file with that key."),
+    (
+        "gorse.positive_feedback_types",
+        "Feedback that is a like, such as [\"star>=4\", \"like\"].",
+    ),
+    (
+        "gorse.read_feedback_types",
+        "Feedback that says that something was seen.",
+    ),
+    (
+        "gorse.negative_feedback_types",
+        "Feedback that is a dislike, such as [\"star<3\"].",
+    ),
+    (
+        "gorse.feedback_max",
+        "The most feedbacks that are kept, in memory and in the data directory; more are refused.",
+    ),
 ];
 
 /// Keys whose default depends on the machine; shown, but commented out.
@@ -213,7 +238,7 @@ pub fn template() -> String {
         }
         text.push_str(&format!("# {note}\n"));
         let value = defaults.get(section).and_then(|section| section.get(name));
-        let secret = ["jwt_secret", "api_keys", "admin_keys"].contains(&name);
+        let secret = ["jwt_secret", "api_keys", "admin_keys", "api_key"].contains(&name);
         match value {
             _ if secret => {}
             Some(value) if MACHINE_KEYS.contains(&key) => text.push_str(&format!("# {name} = {value}\n")),

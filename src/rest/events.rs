@@ -1,12 +1,13 @@
 //! `POST /v1/events`: what viewers did.
 
 use actix_web::{HttpRequest, HttpResponse, web};
-use swipeline_actors::IngestReply;
+use swipeline_actors::{EventSource, IngestReply};
 use swipeline_models::wire::{EVENTS_PER_CALL_MAX, EventDto, EventsReply, Rejection};
 
 use super::body::Body;
 use super::endpoint::Endpoint;
 use super::problem::{Problem, ProblemDto};
+use super::query::Query;
 use super::reply::reply;
 use crate::auth::Identity;
 use crate::server::{AppState, now};
@@ -18,8 +19,11 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 /// Report events
 ///
 /// At most 10 000. A bad event is rejected with its index and does not take the others along. Answered only when the
-/// accepted ones are durable. A viewer's token admits the viewer's own events only.
+/// accepted ones are durable. A viewer's token admits the viewer's own events only. `source=history` is for old logs: they
+/// count in tastes, neighbours and popularity by their own times, but not in what goes by arrival (statistics, experiments,
+/// the learner).
 #[utoipa::path(post, path = "/v1/events", tag = "events",
+    params(("source" = Option<String>, Query, description = "`live` (default) or `history`")),
     request_body(content(
         (Vec<EventDto> = "application/json"), (Vec<EventDto> = "application/msgpack"),
         (String = "application/x-ndjson"),
@@ -38,6 +42,8 @@ pub(crate) async fn post_events(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let identity = state.identity(&request)?;
+    let sources = [("live", EventSource::Live), ("history", EventSource::History)];
+    let source = Query::of(&request)?.choice("source", &sources)?;
     let list = body.read_list::<EventDto>(EVENTS_PER_CALL_MAX)?;
     drop(body);
     let session_user = match &identity {
@@ -62,7 +68,7 @@ pub(crate) async fn post_events(
     let taken = if events.is_empty() {
         IngestReply::default()
     } else {
-        state.engine()?.ingest(events).await?
+        state.engine()?.ingest_from(events, source).await?
     };
     rejected.extend(taken.rejected.into_iter().map(|rejection| Rejection {
         index: places.get(rejection.index).copied().unwrap_or(rejection.index),

@@ -21,6 +21,7 @@ mod reply;
 mod stats;
 mod users;
 
+pub(crate) use body::Body;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use problem::{Problem, ProblemDto, ProblemItem, ProblemKind};
 pub(crate) use query::Query;

@@ -10,6 +10,7 @@ use super::endpoint::Endpoint;
 use super::problem::{Problem, ProblemDto, ProblemKind};
 use super::query::Query;
 use super::reply::reply;
+use crate::gorse::Door;
 use crate::server::AppState;
 
 /// The most users in one call.
@@ -160,6 +161,10 @@ pub(crate) async fn delete_user(
 ) -> Result<HttpResponse, Problem> {
     state.require_service(&request)?;
     let id = user_id(&path)?;
+    if let Some(ledger) = state.gorse().and_then(Door::ledger) {
+        let forgotten = ledger.forget_user(id.as_str());
+        forgotten.map_err(|error| Problem::new(ProblemKind::Unavailable, error.to_string()))?;
+    }
     if !state.engine()?.delete_user(&id).await? {
         return Err(no_such_user(&id));
     }

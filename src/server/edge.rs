@@ -20,6 +20,7 @@ use super::gate::{Site, check_site};
 use super::places::{Budget, Place, Places};
 use super::state::AppState;
 use crate::auth::{AuthError, Identity};
+use crate::gorse;
 use crate::limits::Flight;
 use crate::rest::{Format, Problem, ProblemKind};
 
@@ -101,6 +102,8 @@ async fn around(
     let side = request.app_data::<Side>().copied().unwrap_or(Side::Public);
     let state = request.app_data::<web::Data<AppState>>().cloned();
     let origin = request.headers().get(ORIGIN).cloned();
+    let has_door = state.as_ref().is_some_and(|state| state.gorse().is_some());
+    let is_of_gorse = has_door && side == Side::Public && request.path().starts_with(gorse::ROOT);
     let admitted = match &state {
         Some(state) => admit(state, side, &request),
         None => Ok(Admitted::Call(Held::default())),
@@ -114,7 +117,12 @@ async fn around(
         Ok(Admitted::Answered(answer)) => request.into_response(answer),
         Err(problem) => request.into_response(actix_web::ResponseError::error_response(&problem)),
     };
-    let mut response = encoded(with_problem(response, format));
+    let response = if is_of_gorse {
+        with_plain_text(response)
+    } else {
+        with_problem(response, format)
+    };
+    let mut response = encoded(response);
     add_headers(&mut response);
     if let (Some(state), Side::Public) = (&state, side) {
         state.gate().share(origin.as_ref(), response.headers_mut());
@@ -139,7 +147,9 @@ fn admit(state: &AppState, side: Side, request: &ServiceRequest) -> Result<Admit
         return Ok(Admitted::Call(Held::default()));
     }
     let (headers, authenticator) = (request.headers(), state.authenticator());
+    let is_of_gorse = side == Side::Public && state.gorse().is_some() && path.starts_with(gorse::ROOT);
     let is_open = match side {
+        Side::Public if is_of_gorse => state.settings().gorse.api_key.is_none(),
         Side::Public => authenticator.is_anonymous(),
         Side::Admin => authenticator.trusts_operators(),
     };
@@ -152,14 +162,21 @@ fn admit(state: &AppState, side: Side, request: &ServiceRequest) -> Result<Admit
         return answer.map(Admitted::Answered);
     }
     let site = state.gate().site(headers);
-    if is_open && is_api(path) && path != crate::ws::STREAM_PATH {
+    if is_open && (is_api(path) || is_of_gorse) && path != crate::ws::STREAM_PATH {
         check_site(site, side)?;
+    }
+    let connection = request.peer_addr().map(|address| address.ip());
+    let address = Address::of(connection, headers, state.trusted_proxies());
+    if is_of_gorse {
+        // Its clients have a key of their own, which the door looks at.
+        request.extensions_mut().insert(address);
+        state.limits().check_caller(address.0)?;
+        let of_address = state.limits().enter_ip(address.0)?;
+        return Ok(Admitted::Call(held(state, request, [None, of_address])?));
     }
     if !path.starts_with("/v1/") {
         return Ok(Admitted::Call(Held::default()));
     }
-    let connection = request.peer_addr().map(|address| address.ip());
-    let address = Address::of(connection, headers, state.trusted_proxies());
     request.extensions_mut().insert(address);
     if side == Side::Admin {
         admit_operator(state, request, address)?;
@@ -184,17 +201,25 @@ fn admit(state: &AppState, side: Side, request: &ServiceRequest) -> Result<Admit
     };
     request.extensions_mut().insert(identity);
     let of_address = state.limits().enter_ip(address.0)?;
+    Ok(Admitted::Call(held(state, request, [of_user, of_address])?))
+}
+
+/// What a call holds while it is in work: a call with a body takes its place when the body has come.
+fn held(state: &AppState, request: &ServiceRequest, flights: [Option<Flight>; 2]) -> Result<Held, Problem> {
     let place = if has_body(request) {
         let places = state.places().clone();
         request.extensions_mut().insert(TakesPlaceLater { places });
         None
     } else {
-        Some(take_place(state.places(), brings_something(request.method(), path))?)
+        Some(take_place(
+            state.places(),
+            brings_something(request.method(), request.path()),
+        )?)
     };
-    Ok(Admitted::Call(Held {
-        _flights: [of_user, of_address],
+    Ok(Held {
+        _flights: flights,
         _place: place,
-    }))
+    })
 }
 
 /// Who guesses keys is heard seldom, and told so.
@@ -284,6 +309,23 @@ fn with_problem(response: ServiceResponse<BoxBody>, format: Format) -> ServiceRe
     let (request, _) = response.into_parts();
     let document: HttpResponse = problem.to_response(format, Some(instance));
     ServiceResponse::new(request, document)
+}
+
+/// gorse's clients read errors as plain text, also those that the edge or the HTTP library makes.
+fn with_plain_text(response: ServiceResponse<BoxBody>) -> ServiceResponse<BoxBody> {
+    let problem = response
+        .response()
+        .extensions()
+        .get::<Problem>()
+        .map(ToString::to_string);
+    let text = problem.or_else(|| response.response().error().map(ToString::to_string));
+    let Some(text) = text else { return response };
+    let status = response.status();
+    let (request, _) = response.into_parts();
+    let plain = HttpResponse::build(status)
+        .content_type("text/plain; charset=utf-8")
+        .body(text);
+    ServiceResponse::new(request, plain)
 }
 
 fn add_headers(response: &mut ServiceResponse<BoxBody>) {

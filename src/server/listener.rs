@@ -20,7 +20,7 @@ use super::{Pages, StartError};
 use crate::config::ServerSettings;
 use crate::openapi::Document;
 use crate::rest::{Endpoint, Problem, ProblemKind};
-use crate::{assets, rest, ws};
+use crate::{assets, gorse, rest, ws};
 
 /// Connections that wait to be accepted; enough for a crowd that reconnects at once.
 const BACKLOG: i32 = 4_096;
@@ -88,6 +88,7 @@ pub(super) fn serve_public(
     let write_timeout = Duration::from_millis(state.settings().ws.write_timeout_ms);
     let send_timeout = write_timeout * SEND_TIMEOUT_FACTOR;
     let limits = body_limits(server, server.body_bytes_max, server.bodies_bytes_max);
+    let is_gorse_served = state.gorse().is_some();
     let document = web::Data::new(Document::public());
     let app = move || {
         App::new()
@@ -101,6 +102,9 @@ pub(super) fn serve_public(
                 endpoints
                     .chain(ws::endpoints())
                     .for_each(|endpoint| endpoint.register(config));
+                if is_gorse_served {
+                    gorse::configure(config);
+                }
             })
             .default_service(web::to(unknown_path))
     };

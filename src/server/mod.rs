@@ -30,6 +30,7 @@ pub(crate) use places::Bytes as HeldBytes;
 pub(crate) use state::AppState;
 
 use crate::auth::Authenticator;
+use crate::bus::start_webhooks;
 use crate::config::{AuthSettings, Durability, Settings};
 use crate::telemetry;
 
@@ -194,6 +195,12 @@ fn check_open(
 async fn start_engine(state: Arc<AppState>) -> Result<Engine, EngineError> {
     let began = Instant::now();
     let engine = Engine::start(engine_config(state.settings())).await?;
+    if let Some(door) = state.gorse() {
+        let data = &state.settings().data;
+        door.open(&data.dir, data.durability == Durability::Fsync)
+            .map_err(|error| EngineError::DataDir(error.to_string()))?;
+    }
+    start_webhooks(&engine, &state.settings().webhooks, &state.settings().data.dir);
     state.set_engine(engine.clone());
     tracing::info!(
         took_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX),

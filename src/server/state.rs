@@ -16,6 +16,7 @@ use super::places::Places;
 use crate::auth::{Authenticator, Identity};
 use crate::authority::Network;
 use crate::config::Settings;
+use crate::gorse::Door;
 use crate::limits::Limits;
 use crate::rest::{Problem, ProblemKind};
 
@@ -33,6 +34,8 @@ pub(crate) struct AppState {
     draining: AtomicBool,
     places: Places,
     sockets: AtomicUsize,
+    /// The door for gorse's clients, when it is open.
+    gorse: Option<Door>,
 }
 
 /// Counts a socket as long as it lives.
@@ -63,6 +66,7 @@ impl AppState {
             gate: Gate::new(&settings.server),
             trusted_proxies: networks(&settings.server.trusted_proxies),
             places: Places::new(settings.server.max_in_flight),
+            gorse: Door::of(&settings.gorse),
             settings,
             authenticator: ArcSwap::from_pointee(authenticator),
             metrics,
@@ -121,6 +125,11 @@ impl AppState {
 
     pub(crate) fn settings(&self) -> &Settings {
         &self.settings
+    }
+
+    /// The door for gorse's clients, when it is open.
+    pub(crate) fn gorse(&self) -> Option<&Door> {
+        self.gorse.as_ref()
     }
 
     pub(crate) fn authenticator(&self) -> Arc<Authenticator> {

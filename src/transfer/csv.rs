@@ -1,111 +1,51 @@
-//! Generic CSV: the header names the fields of the REST API.
+//! Generic CSV: the header names the fields of the REST API, or the caller says which column is which.
 //!
-//! Owns how a cell becomes a field: lists are separated by `|`, embeddings by `|` or spaces, attributes and context are
-//! columns `attributes.<key>` and `context.<key>`; an empty cell is an absent field. Must not know data sets.
+//! Owns the check of the header. Must not know data sets, nor how a cell becomes a field.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 
-use swipeline_models::event::ContextValue;
-use swipeline_models::time::TimestampMs;
-use swipeline_models::wire::{EventDto, ItemDto, UserDto};
-
+use super::fields::{Raw, RowBuilder, field_names};
 use super::lines::Lines;
-use super::table::Table;
-use super::{Entity, Fault, OpenError, Parse, Problem, Record, head_fault, not_this_format, parse_time};
-
-/// The fields of an item that are columns, in generic CSV and in Parquet.
-pub(super) const ITEM_COLUMNS: &[&str] = &[
-    "id",
-    "title",
-    "author_id",
-    "categories",
-    "tags",
-    "duration_ms",
-    "created_at",
-    "regions",
-    "embedding",
-    "hidden",
-];
-/// Those of a user.
-pub(super) const USER_COLUMNS: &[&str] = &[
-    "id",
-    "tags",
-    "region",
-    "device",
-    "registered_at",
-    "follows",
-    "long_term_tags",
-    "active_hours",
-];
-/// Those of an event.
-pub(super) const EVENT_COLUMNS: &[&str] = &[
-    "event_id",
-    "user_id",
-    "item_id",
-    "type",
-    "at",
-    "watch_ms",
-    "position",
-    "request_id",
-];
+use super::reading::{Reading, Target};
+use super::table::{Dialect, Table};
+use super::{Entity, Fault, OpenError, Parse, Problem, Record, head_fault, not_this_format};
 
 /// Reads a generic CSV file.
 pub(super) struct Csv {
     table: Table,
     entity: Entity,
-    now: TimestampMs,
+    reading: Reading,
+    /// What each column stands for.
+    targets: Vec<Vec<Target>>,
 }
 
 impl Csv {
     /// Reads and checks the header.
-    pub(super) fn open(lines: Lines, entity: Entity, now: TimestampMs, path: &Path) -> Result<Csv, OpenError> {
-        let table = Table::open(lines).map_err(|fault| head_fault(path, fault))?;
-        let (columns, map, required): (_, _, &[&str]) = match entity {
-            Entity::Items => (ITEM_COLUMNS, "attributes.", &["id"]),
-            Entity::Users => (USER_COLUMNS, "attributes.", &["id"]),
-            Entity::Events => (EVENT_COLUMNS, "context.", &["user_id", "item_id", "type"]),
+    pub(super) fn open(lines: Lines, entity: Entity, reading: Reading, path: &Path) -> Result<Csv, OpenError> {
+        let is_tsv = super::source::plain_name(path).ends_with(".tsv");
+        let dialect = Dialect {
+            delimiter: reading.delimiter.unwrap_or(if is_tsv { b'\t' } else { b',' }),
+            has_header: !reading.no_header,
         };
-        let known = |name: &String| {
-            columns.contains(&name.as_str()) || name.strip_prefix(map).is_some_and(|key| !key.is_empty())
-        };
-        if let Some(unknown) = table.header().iter().find(|name| !known(name)) {
-            let detail = format!(
-                "unknown column `{unknown}` for {entity}; known are {}, {map}<key>",
-                columns.join(", ")
-            );
-            return Err(not_this_format(path, detail));
-        }
-        if let Some(missing) = required.iter().find(|name| table.column(name).is_none()) {
-            return Err(not_this_format(
-                path,
-                format!("column `{missing}` is needed for {entity}"),
-            ));
-        }
-        Ok(Csv { table, entity, now })
-    }
-
-    fn record(&self) -> Result<Record, Problem> {
-        Ok(match self.entity {
-            Entity::Items => Record::Item(self.fill(set_item)?.into_item(self.now)?),
-            Entity::Users => Record::User(self.fill(set_user)?.into_user()?),
-            Entity::Events => Record::Event(self.fill(set_event)?.into_event(None, self.now)?),
+        let table = Table::open_as(lines, dialect).map_err(|fault| head_fault(path, fault))?;
+        let targets = targets(table.header(), entity, &reading)
+            .map_err(|detail| not_this_format(path, format!("{detail}{}", separator_hint(table.header(), dialect))))?;
+        Ok(Csv {
+            table,
+            entity,
+            reading,
+            targets,
         })
     }
 
-    fn fill<T: Default>(&self, set: fn(&mut T, &str, &str) -> Result<(), Problem>) -> Result<T, Problem> {
-        let mut target = T::default();
-        for (place, column) in self.table.header().iter().enumerate() {
-            let cell = self.table.cell(place);
-            if cell.is_empty() {
-                continue;
+    fn record(&self) -> Result<Record, Problem> {
+        let mut row = RowBuilder::new(self.entity, &self.reading);
+        for (place, (column, targets)) in self.table.header().iter().zip(&self.targets).enumerate() {
+            for target in targets {
+                row.set(target, column, Raw::Cell(self.table.cell(place)))?;
             }
-            set(&mut target, column, cell).map_err(|problem| Problem {
-                detail: format!("column `{column}`: {}", problem.detail),
-                ..problem
-            })?;
         }
-        Ok(target)
+        row.finish()
     }
 }
 
@@ -124,136 +64,42 @@ impl Parse for Csv {
     }
 }
 
-fn set_item(item: &mut ItemDto, column: &str, cell: &str) -> Result<(), Problem> {
-    match column {
-        "id" => item.id = cell.to_owned(),
-        "title" => item.title = Some(cell.to_owned()),
-        "author_id" => item.author_id = Some(cell.to_owned()),
-        "categories" => item.categories = Some(list(cell)),
-        "tags" => item.tags = Some(list(cell)),
-        "duration_ms" => item.duration_ms = Some(integer(cell)?),
-        "created_at" => item.created_at = Some(time(cell)?),
-        "regions" => item.regions = Some(list(cell)),
-        "embedding" => item.embedding = Some(embedding(cell)?),
-        "hidden" => item.hidden = Some(flag(cell)?),
-        _ => set_value(&mut item.attributes, column, cell),
+/// What each column stands for.
+///
+/// # Errors
+/// A column is unknown, a mapped one is not there, or a needed field is given by none.
+pub(super) fn targets(names: &[String], entity: Entity, reading: &Reading) -> Result<Vec<Vec<Target>>, String> {
+    if let Some((field, column)) = reading.unmapped(names) {
+        return Err(format!(
+            "--map {field}={column}: there is no column `{column}`; there are {}",
+            names.join(", ")
+        ));
     }
-    Ok(())
-}
-
-fn set_user(user: &mut UserDto, column: &str, cell: &str) -> Result<(), Problem> {
-    match column {
-        "id" => user.id = cell.to_owned(),
-        "tags" => user.tags = Some(list(cell)),
-        "region" => user.region = Some(cell.to_owned()),
-        "device" => user.device = Some(cell.to_owned()),
-        "registered_at" => user.registered_at = Some(time(cell)?),
-        "follows" => user.follows = Some(list(cell)),
-        "long_term_tags" => user.long_term_tags = Some(weights(cell)?),
-        "active_hours" => user.active_hours = Some(hours(cell)?),
-        _ => set_value(&mut user.attributes, column, cell),
-    }
-    Ok(())
-}
-
-fn set_event(event: &mut EventDto, column: &str, cell: &str) -> Result<(), Problem> {
-    match column {
-        "event_id" => event.event_id = Some(cell.to_owned()),
-        "user_id" => event.user_id = Some(cell.to_owned()),
-        "item_id" => event.item_id = cell.to_owned(),
-        "type" => event.kind = cell.to_owned(),
-        "at" => event.at = Some(time(cell)?),
-        "watch_ms" => event.watch_ms = Some(integer(cell)?),
-        "position" => event.position = Some(integer(cell)?),
-        "request_id" => event.request_id = Some(cell.to_owned()),
-        _ => set_value(&mut event.context, column, cell),
-    }
-    Ok(())
-}
-
-/// A column `attributes.<key>` or `context.<key>`; the header has been checked.
-fn set_value(values: &mut Option<BTreeMap<String, ContextValue>>, column: &str, cell: &str) {
-    let key = column.split_once('.').map_or(column, |(_, key)| key);
-    values.get_or_insert_default().insert(key.to_owned(), value_of(cell));
-}
-
-/// A cell as a flag, a number or a text. It is a number only when the number would be written the same way, so that
-/// codes such as `007` or `1e5` stay texts.
-pub(super) fn value_of(cell: &str) -> ContextValue {
-    match cell {
-        "true" => return ContextValue::Flag(true),
-        "false" => return ContextValue::Flag(false),
-        _ => {}
-    }
-    match cell.parse::<f64>() {
-        Ok(number) if number.is_finite() && number.to_string() == cell => ContextValue::Number(number),
-        Ok(_) | Err(_) => ContextValue::Text(cell.to_owned()),
-    }
-}
-
-fn list(cell: &str) -> Vec<String> {
-    cell.split('|')
-        .map(str::trim)
-        .filter(|element| !element.is_empty())
-        .map(str::to_owned)
-        .collect()
-}
-
-/// `cats:1.5|dogs`: tags with weights, 1 where none is given.
-fn weights(cell: &str) -> Result<BTreeMap<String, f32>, Problem> {
-    let weight = |element: String| match element.rsplit_once(':') {
-        Some((tag, weight)) => {
-            let not_a_weight = || Problem::new("not_a_weight", format!("{weight:?} is not a number"));
-            Ok((
-                tag.trim().to_owned(),
-                weight.trim().parse().map_err(|_| not_a_weight())?,
-            ))
-        }
-        None => Ok((element, 1.0)),
-    };
-    list(cell).into_iter().map(weight).collect()
-}
-
-/// `7|8|21`: hours of the day.
-fn hours(cell: &str) -> Result<Vec<u8>, Problem> {
-    list(cell)
-        .iter()
-        .map(|element| {
-            let hour = integer(element)?;
-            u8::try_from(hour).map_err(|_| Problem::new("not_an_hour", format!("{hour} is not an hour of the day")))
+    let known = names.iter().map(|name| {
+        reading.targets(entity, name).ok_or_else(|| {
+            format!(
+                "unknown column `{name}` for {entity}; known are {}; --map FIELD={name} or --ignore {name} says what to do with it",
+                field_names(entity)
+            )
         })
-        .collect()
-}
-
-fn integer(cell: &str) -> Result<i64, Problem> {
-    cell.trim()
-        .parse()
-        .map_err(|_| Problem::new("not_an_integer", format!("{cell:?} is not an integer")))
-}
-
-fn time(cell: &str) -> Result<i64, Problem> {
-    parse_time(cell.trim()).map_err(|detail| Problem::new("not_a_time", detail))
-}
-
-fn flag(cell: &str) -> Result<bool, Problem> {
-    match cell.trim() {
-        "true" | "1" => Ok(true),
-        "false" | "0" => Ok(false),
-        _ => Err(Problem::new(
-            "not_a_flag",
-            format!("{cell:?} is neither true nor false"),
+    });
+    let known = known.collect::<Result<Vec<_>, _>>()?;
+    match reading.missing(entity, names) {
+        Some(missing) => Err(format!(
+            "column `{missing}` is needed for {entity}; --map {missing}=COLUMN says which one it is"
         )),
+        None => Ok(known),
     }
 }
 
-fn embedding(cell: &str) -> Result<Vec<f32>, Problem> {
-    let numbers = cell
-        .split(|symbol: char| symbol == '|' || symbol.is_whitespace())
-        .filter(|part| !part.is_empty());
-    numbers
-        .map(|part| {
-            part.parse()
-                .map_err(|_| Problem::new("not_a_number", format!("{part:?} is not a number")))
-        })
-        .collect()
+/// What to try when a header looks cut at the wrong places.
+fn separator_hint(names: &[String], dialect: Dialect) -> String {
+    let other = [(b';', "';'"), (b'\t', "'\\t'"), (b'|', "'|'"), (b',', "','")]
+        .into_iter()
+        .find(|(delimiter, _)| {
+            *delimiter != dialect.delimiter && names.len() == 1 && names[0].as_bytes().contains(delimiter)
+        });
+    other.map_or_else(String::new, |(_, shown)| {
+        format!(". Are the columns separated by {shown}? Then say --delimiter {shown}")
+    })
 }

@@ -2,15 +2,17 @@
 //!
 //! Owns batches and the bound on how many wait. Must not know where they go.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
 
-use swipeline_models::time::TimestampMs;
 use tokio::sync::mpsc;
 
-use super::{BytesRead, Entity, Fault, Format, InputFile, OpenError, Record, open};
+use super::{BytesRead, Entity, Fault, Format, InputFile, OpenError, Reading, Record, open};
 
 /// How many batches may wait for the writer.
 const BATCHES_WAITING_MAX: usize = 2;
+/// How many rows may wait that are handed over one by one.
+const LIVE_ROWS_WAITING_MAX: usize = 4_096;
 /// After so many bad lines a batch is handed over even if it is not full, so that bad lines never pile up.
 const REJECTS_PER_BATCH_MAX: usize = 1_000;
 
@@ -45,6 +47,14 @@ pub(crate) struct Batch {
     pub(crate) refusals: Vec<Refusal>,
 }
 
+impl Batch {
+    fn absorb(&mut self, more: Batch) {
+        self.records.extend(more.records);
+        self.places.extend(more.places);
+        self.refusals.extend(more.refusals);
+    }
+}
+
 /// What is to be read, and how.
 #[derive(Debug, Clone)]
 pub(crate) struct Feed {
@@ -54,8 +64,8 @@ pub(crate) struct Feed {
     pub(crate) entity: Entity,
     /// How they are written.
     pub(crate) format: Format,
-    /// Stands in for times that are left out.
-    pub(crate) now: TimestampMs,
+    /// What the caller says about columns and times.
+    pub(crate) reading: Reading,
     /// The most rows of a batch.
     pub(crate) batch_rows_max: usize,
     /// Whether nothing behind the first bad line is read.
@@ -78,34 +88,91 @@ pub(crate) enum FeedError {
         /// What happened.
         fault: Fault,
     },
+    /// The reader itself failed.
+    #[error("the reader failed; this is a mistake in the program: {0}")]
+    Panicked(String),
 }
 
-/// Starts to read. The batches come in order; an error is the last that comes. Dropping the receiver ends the thread.
-pub(crate) fn start(feed: Feed) -> mpsc::Receiver<Result<Batch, FeedError>> {
-    let (sender, receiver) = mpsc::channel(BATCHES_WAITING_MAX);
-    // A thread of its own: one that waits for standard input must not keep the process from ending.
-    std::thread::spawn(move || {
-        let mut batches = Batches {
-            sender,
-            batch: Batch::default(),
-        };
-        if let Err(error) = read_all(&feed, &mut batches) {
-            batches.hand_over();
-            // Nobody listens any more: then nobody wants to know.
-            let _ = batches.sender.blocking_send(Err(error));
-        } else {
-            batches.hand_over();
-        }
-    });
-    receiver
-}
-
-struct Batches {
-    sender: mpsc::Sender<Result<Batch, FeedError>>,
-    batch: Batch,
+/// Batches as they come.
+pub(crate) struct Batches {
+    receiver: mpsc::Receiver<Result<Batch, FeedError>>,
+    batch_rows_max: usize,
+    /// What came behind rows that were gathered.
+    waiting: Option<FeedError>,
 }
 
 impl Batches {
+    /// The next batch, with all that is there already; `None` at the end, and an error is the last that comes.
+    pub(crate) async fn next(&mut self) -> Option<Result<Batch, FeedError>> {
+        if let Some(error) = self.waiting.take() {
+            return Some(Err(error));
+        }
+        let mut batch = match self.receiver.recv().await? {
+            Ok(batch) => batch,
+            Err(error) => return Some(Err(error)),
+        };
+        while batch.records.len() < self.batch_rows_max && batch.refusals.len() < REJECTS_PER_BATCH_MAX {
+            match self.receiver.try_recv() {
+                Ok(Ok(more)) => batch.absorb(more),
+                Ok(Err(error)) => {
+                    self.waiting = Some(error);
+                    break;
+                }
+                Err(_) => break,
+            }
+        }
+        Some(Ok(batch))
+    }
+}
+
+/// Starts to read. The batches come in order. Dropping them ends the thread.
+pub(crate) fn start(feed: Feed) -> Batches {
+    // Files come in whole batches; what somebody writes right now comes row by row, and what has come is gathered when
+    // the last batch has been written.
+    let is_live = feed.inputs.iter().any(InputFile::is_live);
+    let (sender, receiver) = mpsc::channel(if is_live {
+        LIVE_ROWS_WAITING_MAX
+    } else {
+        BATCHES_WAITING_MAX
+    });
+    let batch_rows_max = feed.batch_rows_max;
+    // A thread of its own: one that waits for standard input must not keep the process from ending.
+    std::thread::spawn(move || {
+        let mut outgoing = Outgoing {
+            sender,
+            batch: Batch::default(),
+            rows_max: if is_live { 1 } else { feed.batch_rows_max },
+            rejects_max: if is_live { 1 } else { REJECTS_PER_BATCH_MAX },
+        };
+        let read = catch_unwind(AssertUnwindSafe(|| read_all(&feed, &mut outgoing)));
+        let outcome = read.unwrap_or_else(|panic| Err(FeedError::Panicked(message_of(panic.as_ref()))));
+        outgoing.hand_over();
+        if let Err(error) = outcome {
+            // Nobody listens any more: then nobody wants to know.
+            let _ = outgoing.sender.blocking_send(Err(error));
+        }
+    });
+    Batches {
+        receiver,
+        batch_rows_max,
+        waiting: None,
+    }
+}
+
+fn message_of(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<&str>().map(|text| (*text).to_owned());
+    text.or_else(|| panic.downcast_ref::<String>().cloned())
+        .unwrap_or_else(|| "it panicked".to_owned())
+}
+
+struct Outgoing {
+    sender: mpsc::Sender<Result<Batch, FeedError>>,
+    batch: Batch,
+    rows_max: usize,
+    rejects_max: usize,
+}
+
+impl Outgoing {
     /// Hands the present batch over; returns whether somebody still listens.
     fn hand_over(&mut self) -> bool {
         let batch = std::mem::take(&mut self.batch);
@@ -116,9 +183,9 @@ impl Batches {
     }
 }
 
-fn read_all(feed: &Feed, batches: &mut Batches) -> Result<(), FeedError> {
+fn read_all(feed: &Feed, batches: &mut Outgoing) -> Result<(), FeedError> {
     for (file, input) in feed.inputs.iter().enumerate() {
-        for outcome in open(input, feed.entity, feed.format, feed.now, &feed.bytes_read)? {
+        for outcome in open(input, feed.entity, feed.format, &feed.reading, &feed.bytes_read)? {
             match outcome {
                 Ok(row) => {
                     batches.batch.places.push(Place { file, line: row.line });
@@ -145,8 +212,8 @@ fn read_all(feed: &Feed, batches: &mut Batches) -> Result<(), FeedError> {
                     });
                 }
             }
-            let full = batches.batch.records.len() >= feed.batch_rows_max
-                || batches.batch.refusals.len() >= REJECTS_PER_BATCH_MAX;
+            let full =
+                batches.batch.records.len() >= batches.rows_max || batches.batch.refusals.len() >= batches.rejects_max;
             if full && !batches.hand_over() {
                 return Ok(());
             }
@@ -160,8 +227,8 @@ mod tests {
     use super::*;
 
     async fn read(feed: Feed) -> (Vec<Batch>, Option<FeedError>) {
-        let (mut receiver, mut batches) = (start(feed), Vec::new());
-        while let Some(outcome) = receiver.recv().await {
+        let (mut incoming, mut batches) = (start(feed), Vec::new());
+        while let Some(outcome) = incoming.next().await {
             match outcome {
                 Ok(batch) => batches.push(batch),
                 Err(error) => return (batches, Some(error)),
@@ -175,7 +242,7 @@ mod tests {
             inputs: paths.iter().map(|path| InputFile::Path((*path).to_owned())).collect(),
             entity: Entity::Items,
             format: Format::Jsonl,
-            now: TimestampMs(0),
+            reading: Reading::default(),
             batch_rows_max: 2,
             stop_at_reject,
             bytes_read: BytesRead::default(),
@@ -193,7 +260,7 @@ mod tests {
         let places: Vec<_> = batches.iter().flat_map(|batch| batch.places.clone()).collect();
         let expected = [(0, 1), (0, 3), (0, 4), (1, 1)].map(|(file, line)| Place { file, line });
         assert_eq!(places, expected);
-        assert!(batches.iter().all(|batch| batch.records.len() <= 2));
+        assert!(batches.iter().all(|batch| batch.records.len() <= 3));
         assert_eq!(batches[0].refusals[0].place, Place { file: 0, line: 2 });
 
         let (batches, _) = read(feed(&[&one, &two], true)).await;

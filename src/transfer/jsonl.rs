@@ -1,34 +1,41 @@
-//! One JSON object per line, shaped as in the REST API.
+//! One JSON object per line, shaped as in the REST API, or with keys that the caller has mapped.
 //!
 //! Owns the codes for lines that are not such an object. Must not know other formats.
 
-use serde::de::DeserializeOwned;
-use swipeline_models::time::TimestampMs;
-use swipeline_models::wire::{EventDto, ItemDto, UserDto};
+use serde_json::{Map, Value};
 
+use super::fields::{Raw, RowBuilder};
 use super::lines::Lines;
+use super::reading::Reading;
 use super::{Entity, Fault, Parse, Problem, Record};
 
 /// Reads a `jsonl` file.
 pub(super) struct Jsonl {
     lines: Lines,
     entity: Entity,
-    now: TimestampMs,
+    reading: Reading,
 }
 
 impl Jsonl {
     /// Reads `entity` from `lines`.
-    pub(super) fn new(lines: Lines, entity: Entity, now: TimestampMs) -> Self {
-        Self { lines, entity, now }
+    pub(super) fn new(lines: Lines, entity: Entity, reading: Reading) -> Self {
+        Self { lines, entity, reading }
     }
 
     fn record(&self) -> Result<Record, Problem> {
-        let text = self.lines.text()?;
-        Ok(match self.entity {
-            Entity::Items => Record::Item(object::<ItemDto>(text)?.into_item(self.now)?),
-            Entity::Users => Record::User(object::<UserDto>(text)?.into_user()?),
-            Entity::Events => Record::Event(object::<EventDto>(text)?.into_event(None, self.now)?),
-        })
+        let mut row = RowBuilder::new(self.entity, &self.reading);
+        for (key, value) in object(self.lines.text()?)? {
+            match self.reading.targets(self.entity, &key) {
+                Some(targets) => targets
+                    .iter()
+                    .try_for_each(|target| row.set(target, &key, Raw::Json(value.clone())))?,
+                None => self
+                    .reading
+                    .notes
+                    .count(&format!("values of the unknown field `{key}` left out")),
+            }
+        }
+        row.finish()
     }
 }
 
@@ -47,7 +54,11 @@ impl Parse for Jsonl {
     }
 }
 
-fn object<T: DeserializeOwned>(text: &str) -> Result<T, Problem> {
+/// A line as a JSON object.
+///
+/// # Errors
+/// It is no JSON, or no object.
+pub(super) fn object(text: &str) -> Result<Map<String, Value>, Problem> {
     serde_json::from_str(text).map_err(|error| {
         let code = match error.classify() {
             serde_json::error::Category::Data => "wrong_shape",

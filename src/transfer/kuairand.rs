@@ -11,7 +11,7 @@ use swipeline_models::event::Signal;
 use swipeline_models::time::TimestampMs;
 use swipeline_models::wire::{EventDto, ItemDto, UserDto};
 
-use super::csv::value_of;
+use super::fields::{parse_flag, value_of, without_zero_fraction};
 use super::lines::Lines;
 use super::table::Table;
 use super::{Entity, Fault, OpenError, Parse, Problem, Record, head_fault, not_this_format, parse_time};
@@ -70,6 +70,24 @@ impl Kuairand {
             .map_or("", |place| self.table.cell(place).trim())
     }
 
+    fn id(&self, column: &str) -> &str {
+        without_zero_fraction(self.cell(column))
+    }
+
+    /// A flag in any spelling; no column and an empty cell are a no.
+    fn flag(&self, column: &str) -> Result<bool, Problem> {
+        let cell = self.cell(column);
+        if cell.is_empty() {
+            return Ok(false);
+        }
+        parse_flag(cell).ok_or_else(|| {
+            Problem::new(
+                "not_a_flag",
+                format!("column `{column}`: {cell:?} is neither true nor false"),
+            )
+        })
+    }
+
     fn integer(&self, column: &str) -> Result<i64, Problem> {
         let cell = self.cell(column);
         // The official files write some integers as floats.
@@ -82,7 +100,7 @@ impl Kuairand {
     }
 
     fn events(&self, rows: &mut Vec<Record>) -> Result<(), Problem> {
-        let (user, video, at) = (self.cell("user_id"), self.cell("video_id"), self.integer("time_ms")?);
+        let (user, video, at) = (self.id("user_id"), self.id("video_id"), self.integer("time_ms")?);
         let play_ms = self.integer("play_time_ms")?.clamp(0, PLAY_MS_MAX);
         let watched = if play_ms < SKIP_PLAY_MS {
             Signal::Skip
@@ -90,12 +108,11 @@ impl Kuairand {
             Signal::View
         };
         let mut signals = vec![Signal::Impression, watched];
-        signals.extend(
-            FLAGS
-                .iter()
-                .filter(|(column, _)| self.cell(column) == "1")
-                .map(|(_, signal)| *signal),
-        );
+        for (column, signal) in FLAGS {
+            if self.flag(column)? {
+                signals.push(signal);
+            }
+        }
         for signal in signals {
             let event = EventDto {
                 event_id: Some(format!("kr:{user}:{video}:{at}:{}", signal.name())),
@@ -133,9 +150,9 @@ impl Kuairand {
             "" => None,
             _ => Some(self.integer("video_duration")?),
         };
-        let author = self.cell("author_id");
+        let author = self.id("author_id");
         let item = ItemDto {
-            id: self.cell("video_id").to_owned(),
+            id: self.id("video_id").to_owned(),
             author_id: (!author.is_empty()).then(|| author.to_owned()),
             categories: category.map(|category| vec![category]),
             tags: Some(tags),
@@ -155,7 +172,7 @@ impl Kuairand {
             .map(String::as_str)
             .filter(|column| *column != "user_id");
         let user = UserDto {
-            id: self.cell("user_id").to_owned(),
+            id: self.id("user_id").to_owned(),
             attributes: Some(self.attributes(others)),
             ..UserDto::default()
         };

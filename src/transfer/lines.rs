@@ -22,6 +22,10 @@ pub(crate) struct Lines {
     line: Vec<u8>,
     number: u64,
     numbers_read: u64,
+    /// Whether the last line ended with a carriage return, so that a line feed right behind it belongs to it.
+    after_return: bool,
+    /// Whether the line that was read last has its end.
+    is_ended: bool,
     given_back: VecDeque<GivenBack>,
 }
 
@@ -33,6 +37,8 @@ impl Lines {
             line: Vec::new(),
             number: 0,
             numbers_read: 0,
+            after_return: false,
+            is_ended: false,
             given_back: VecDeque::new(),
         }
     }
@@ -47,15 +53,50 @@ impl Lines {
             }));
         }
         self.line.clear();
-        let limit = LINE_BYTES_MAX as u64 + 1;
-        let outcome = std::io::Read::take(&mut self.input, limit).read_until(b'\n', &mut self.line);
-        match outcome {
-            Ok(0) => None,
-            Ok(_) => Some(self.finish_line()),
+        match self.read_line() {
+            Ok(true) => Some(self.finish_line()),
+            Ok(false) => None,
             Err(source) => Some(Err(Fault::Broken {
                 line: self.numbers_read,
                 source,
             })),
+        }
+    }
+
+    /// Reads up to the next line end, which is `\n`, `\r\n` or (old Macs) `\r`, but not more than one byte over the
+    /// bound; returns whether there was anything.
+    fn read_line(&mut self) -> std::io::Result<bool> {
+        self.is_ended = false;
+        let mut has_read = false;
+        loop {
+            let available = match self.input.fill_buf() {
+                Ok(available) => available,
+                Err(error) if error.kind() == std::io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            if available.is_empty() {
+                return Ok(has_read);
+            }
+            if std::mem::take(&mut self.after_return) && available[0] == b'\n' {
+                self.input.consume(1);
+                continue;
+            }
+            has_read = true;
+            let room = LINE_BYTES_MAX + 1 - self.line.len();
+            let looked_at = &available[..available.len().min(room)];
+            if let Some(end) = looked_at.iter().position(|byte| matches!(byte, b'\n' | b'\r')) {
+                self.after_return = looked_at[end] == b'\r';
+                self.line.extend_from_slice(&looked_at[..end]);
+                self.input.consume(end + 1);
+                self.is_ended = true;
+                return Ok(true);
+            }
+            let count = looked_at.len();
+            self.line.extend_from_slice(looked_at);
+            self.input.consume(count);
+            if self.line.len() > LINE_BYTES_MAX {
+                return Ok(true);
+            }
         }
     }
 
@@ -108,24 +149,25 @@ impl Lines {
     fn finish_line(&mut self) -> Result<u64, Fault> {
         self.numbers_read += 1;
         self.number = self.numbers_read;
-        let ended = self.line.last() == Some(&b'\n');
-        if ended {
-            self.line.pop();
-        }
-        if self.line.last() == Some(&b'\r') {
-            self.line.pop();
-        }
-        if self.number == 1 && self.line.starts_with(BYTE_ORDER_MARK) {
+        // Also in the middle of a file: files are joined with `cat`.
+        if self.line.starts_with(BYTE_ORDER_MARK) {
             self.line.drain(..BYTE_ORDER_MARK.len());
         }
-        if ended || self.line.len() < LINE_BYTES_MAX {
+        if self.line.len() <= LINE_BYTES_MAX {
             return Ok(self.number);
         }
         self.line = Vec::new();
         let number = self.number;
-        self.input
-            .skip_until(b'\n')
-            .map_err(|source| Fault::Broken { line: number, source })?;
+        while !self.is_ended {
+            self.line.clear();
+            let has_read = self
+                .read_line()
+                .map_err(|source| Fault::Broken { line: number, source })?;
+            if !has_read {
+                break;
+            }
+        }
+        self.line = Vec::new();
         Err(Problem::new("line_too_long", format!("is longer than {LINE_BYTES_MAX} bytes")).at(number))
     }
 }
@@ -154,6 +196,21 @@ mod tests {
         let read = collect(lines(b"\xef\xbb\xbfa\r\nb\n\nlast".to_vec()));
         let expected = [(1, "a"), (2, "b"), (3, ""), (4, "last")].map(|(number, text)| Ok((number, text.to_owned())));
         assert_eq!(read, expected);
+    }
+
+    #[test]
+    fn lines_of_old_macs_are_lines() {
+        let expect = |bytes: &[u8], lines: &[&str]| {
+            let expected: Vec<_> = (1..)
+                .zip(lines)
+                .map(|(number, text)| Ok((number, (*text).to_owned())))
+                .collect();
+            assert_eq!(collect(self::lines(bytes.to_vec())), expected, "{bytes:?}");
+        };
+        expect(b"a\rb\r", &["a", "b"]);
+        expect(b"a\nb\rc\r\nd", &["a", "b", "c", "d"]);
+        expect(b"a\r\rb\n\r\n", &["a", "", "b", ""]);
+        expect(b"\xef\xbb\xbfa\n\xef\xbb\xbfb\n", &["a", "b"]);
     }
 
     #[test]

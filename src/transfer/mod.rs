@@ -7,12 +7,16 @@
 mod cells;
 mod csv;
 pub(crate) mod feeder;
+mod fields;
+mod gorse;
 mod jsonl;
 mod kuairand;
 mod lines;
 mod movielens;
+mod named;
 mod parquet;
 pub(crate) mod progress;
+mod reading;
 pub(crate) mod rest;
 pub(crate) mod sink;
 mod source;
@@ -26,16 +30,17 @@ use std::path::{Path, PathBuf};
 
 use swipeline_models::event::Event;
 use swipeline_models::item::Item;
-use swipeline_models::time::TimestampMs;
 use swipeline_models::user::User;
 use swipeline_models::wire::FieldError;
 
 pub(crate) use cells::{item_cells, item_table, user_cells, user_table};
+pub(crate) use fields::field_names;
 pub(crate) use lines::Lines;
+pub(crate) use reading::{Notes, Reading, is_field};
 pub(crate) use source::{BytesRead, InputFile, expand};
 pub(crate) use table::Table;
-pub(crate) use time::parse_time;
 use time::parse_year;
+pub(crate) use time::{TimeRules, TimeUnit, parse_time, parse_zone};
 pub(crate) use write::{JsonlWriter, ParquetWriter, WriteError};
 
 /// What a file holds.
@@ -72,13 +77,48 @@ pub(crate) enum Format {
     Movielens,
     /// KuaiRand in its official CSV schema.
     Kuairand,
+    /// gorse's users, items and feedback as JSON lines.
+    Gorse,
+    /// RetailRocket's events and item properties.
+    Retailrocket,
+    /// Yoochoose's clicks and purchases (RecSys Challenge 2015).
+    Yoochoose,
+    /// Last.fm 1K: plays and profiles.
+    Lastfm,
+    /// Amazon reviews of 2014, 2018 and 2023: reviews, ratings, products.
+    Amazon,
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        formatter.write_str(match self {
+            Format::Jsonl => "jsonl",
+            Format::Csv => "csv",
+            Format::Parquet => "parquet",
+            Format::Movielens => "movielens",
+            Format::Kuairand => "kuairand",
+            Format::Gorse => "gorse",
+            Format::Retailrocket => "retailrocket",
+            Format::Yoochoose => "yoochoose",
+            Format::Lastfm => "lastfm",
+            Format::Amazon => "amazon",
+        })
+    }
 }
 
 impl Format {
     /// The format that a file's name speaks for, if it speaks.
     pub(crate) fn of_name(path: &Path) -> Option<Format> {
         let name = source::plain_name(path);
-        let movielens_names = ["u.data", "u.item", "u.user", "ratings.csv", "movies.csv"];
+        let movielens_names = [
+            "u.data",
+            "u.item",
+            "u.user",
+            "ratings.csv",
+            "movies.csv",
+            "rating.csv",
+            "movie.csv",
+        ];
         if movielens_names.contains(&name.as_str()) {
             return Some(Format::Movielens);
         }
@@ -88,9 +128,18 @@ impl Format {
         {
             return Some(Format::Kuairand);
         }
+        if name.starts_with("yoochoose-") {
+            return Some(Format::Yoochoose);
+        }
+        if name.starts_with("userid-timestamp-") || name == "userid-profile.tsv" {
+            return Some(Format::Lastfm);
+        }
+        if name.starts_with("item_properties") {
+            return Some(Format::Retailrocket);
+        }
         match name.rsplit_once('.')?.1 {
             "jsonl" | "ndjson" => Some(Format::Jsonl),
-            "csv" => Some(Format::Csv),
+            "csv" | "tsv" => Some(Format::Csv),
             "parquet" => Some(Format::Parquet),
             "inter" | "item" | "user" | "dat" => Some(Format::Movielens),
             _ => None,
@@ -268,7 +317,7 @@ impl<P: Parse> Iterator for Rows<P> {
     }
 }
 
-/// Opens one input. `now` stands in for times that a file leaves out.
+/// Opens one input.
 ///
 /// # Errors
 /// The file cannot be opened, or its head shows that it is not `entity` in `format`.
@@ -276,21 +325,28 @@ pub(crate) fn open(
     input: &InputFile,
     entity: Entity,
     format: Format,
-    now: TimestampMs,
+    reading: &Reading,
     bytes_read: &BytesRead,
 ) -> Result<RecordReader, OpenError> {
     let path = input.path();
     if format == Format::Parquet {
-        let rows = parquet::ParquetRows::open(input, entity, now, bytes_read)?;
+        let rows = parquet::ParquetRows::open(input, entity, reading.clone(), bytes_read)?;
         return Ok(Box::new(Rows::new(rows)));
     }
     let lines = lines::Lines::new(input.open(bytes_read)?);
     match format {
-        Format::Jsonl => Ok(Box::new(Rows::new(jsonl::Jsonl::new(lines, entity, now)))),
-        Format::Csv => Ok(Box::new(Rows::new(csv::Csv::open(lines, entity, now, path)?))),
+        Format::Jsonl => Ok(Box::new(Rows::new(jsonl::Jsonl::new(lines, entity, reading.clone())))),
+        Format::Csv => {
+            let rows = csv::Csv::open(lines, entity, reading.clone(), path)?;
+            Ok(Box::new(Rows::new(rows)))
+        }
         Format::Parquet => Err(not_this_format(path, "Parquet has no lines")),
         Format::Movielens => movielens::open(lines, entity, path),
         Format::Kuairand => Ok(Box::new(Rows::new(kuairand::Kuairand::open(lines, entity, path)?))),
+        Format::Gorse => Ok(Box::new(Rows::new(gorse::Gorse::new(lines, entity, reading.clone())))),
+        Format::Retailrocket | Format::Yoochoose | Format::Lastfm | Format::Amazon => {
+            named::open(lines, entity, format, reading, path)
+        }
     }
 }
 

@@ -1,49 +1,26 @@
 //! Parquet: columns named as the REST API's fields, ours and those that pandas, polars, DuckDB or Spark write.
 //!
-//! Owns how a column becomes a field: lists are lists, times are timestamps or milliseconds, whole numbers may stand in
-//! columns of fractions (pandas makes them where a value is missing) and ids in columns of numbers; attributes and
-//! context are a struct, a map, a JSON text or columns `attributes.<key>`; null is an absent field. Must not know data
-//! sets.
+//! Owns the check of the columns and what their types make certain about times. Must not know data sets, nor how a value
+//! becomes a field.
 
 use std::fs::File;
 
-use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
-use swipeline_models::time::TimestampMs;
-use swipeline_models::wire::{EventDto, ItemDto, UserDto};
-use swipeline_storage::table::{TableError, TableReader};
+use swipeline_storage::table::{TableError, TableReader, TimeKind};
 
-use super::csv::{EVENT_COLUMNS, ITEM_COLUMNS, USER_COLUMNS};
+use super::csv::targets;
+use super::fields::{Raw, RowBuilder};
+use super::reading::{Reading, Target};
 use super::source::{BytesRead, InputFile};
 use super::{Entity, Fault, OpenError, Parse, Problem, Record, not_this_format};
-
-/// Fields that are whole numbers.
-const WHOLE_NUMBERS: [&str; 6] = [
-    "duration_ms",
-    "created_at",
-    "registered_at",
-    "at",
-    "watch_ms",
-    "position",
-];
-/// Fields that are ids.
-const IDS: [&str; 7] = [
-    "id",
-    "author_id",
-    "user_id",
-    "item_id",
-    "event_id",
-    "request_id",
-    "region",
-];
-/// What the archive's own files have beyond an event; the server gives it anew.
-const ARCHIVE_COLUMNS: [&str; 2] = ["sequence", "accepted_at"];
 
 /// Reads a Parquet file.
 pub(super) struct ParquetRows {
     reader: TableReader,
     entity: Entity,
-    now: TimestampMs,
+    reading: Reading,
+    /// What each column stands for, and what its type says about times.
+    columns: Vec<(String, Vec<Target>, Option<TimeKind>)>,
     row: u64,
     /// The file's size, spread over its rows for the progress.
     bytes: u64,
@@ -56,14 +33,16 @@ impl ParquetRows {
     pub(super) fn open(
         input: &InputFile,
         entity: Entity,
-        now: TimestampMs,
+        reading: Reading,
         bytes_read: &BytesRead,
     ) -> Result<Self, OpenError> {
-        let path = input.path();
-        if *input == InputFile::Stdin {
-            let detail = "Parquet is read from its end: it cannot come from standard input";
-            return Err(not_this_format(path, detail));
-        }
+        let path = match input {
+            InputFile::Path(path) => path,
+            InputFile::Stdin | InputFile::Zipped(_) => {
+                let detail = "Parquet is read from its end: it cannot come from standard input or out of an archive";
+                return Err(not_this_format(input.path(), detail));
+            }
+        };
         let io = |source| OpenError::Io {
             path: path.to_owned(),
             source,
@@ -75,11 +54,15 @@ impl ParquetRows {
                 not_this_format(path, error.to_string())
             }
         })?;
-        check_columns(reader.column_names(), entity).map_err(|detail| not_this_format(path, detail))?;
+        let names = reader.column_names();
+        let targets = targets(names, entity, &reading).map_err(|detail| not_this_format(path, detail))?;
+        let columns = names.iter().cloned().zip(targets).zip(reader.time_kinds());
+        let columns = columns.map(|((name, targets), kind)| (name, targets, *kind)).collect();
         Ok(Self {
             reader,
             entity,
-            now,
+            reading,
+            columns,
             row: 0,
             bytes: input.bytes().unwrap_or(0),
             bytes_read: bytes_read.clone(),
@@ -95,52 +78,48 @@ impl ParquetRows {
     }
 
     fn record(&self, mut fields: Map<String, Value>) -> Result<Record, Problem> {
-        let map = map_field(self.entity);
-        fold_map(&mut fields, map)?;
-        if self.entity == Entity::Users {
-            USER_JSON_COLUMNS
-                .iter()
-                .try_for_each(|name| unfold_json(&mut fields, name))?;
-        }
-        for name in WHOLE_NUMBERS {
-            if let Some(value) = fields.get_mut(name) {
-                make_whole(value);
+        let mut row = RowBuilder::new(self.entity, &self.reading);
+        for (name, targets, time_kind) in &self.columns {
+            let Some(value) = fields.remove(name) else { continue };
+            for target in targets {
+                row.set(target, name, raw(value.clone(), *time_kind, &self.reading))?;
             }
         }
-        for name in IDS {
-            if let Some(value) = fields.get_mut(name)
-                && let Some(number) = value.as_i64()
-            {
-                *value = Value::from(number.to_string());
-            }
-        }
-        Ok(match self.entity {
-            Entity::Items => Record::Item(shaped::<ItemDto>(fields)?.into_item(self.now)?),
-            Entity::Users => Record::User(shaped::<UserDto>(fields)?.into_user()?),
-            Entity::Events => {
-                ARCHIVE_COLUMNS.iter().for_each(|name| drop(fields.remove(*name)));
-                Record::Event(shaped::<EventDto>(fields)?.into_event(None, self.now)?)
-            }
-        })
+        row.finish()
+    }
+}
+
+/// A value of a column whose type may say what kind of time it is.
+fn raw(value: Value, time_kind: Option<TimeKind>, reading: &Reading) -> Raw<'static> {
+    match (value.as_i64(), time_kind) {
+        (Some(ms), Some(TimeKind::Instant)) => Raw::Instant(ms),
+        (Some(ms), Some(TimeKind::Local)) => Raw::Local(ms),
+        // A date starts at midnight, in which zone ever; there is no time of day to guess about.
+        (Some(ms), Some(TimeKind::Date)) => Raw::Instant(reading.times.of_local_ms(ms).ms),
+        _ => Raw::Json(value),
     }
 }
 
 impl Parse for ParquetRows {
     fn parse_next(&mut self, rows: &mut Vec<Record>) -> Option<Result<u64, Fault>> {
-        let fields = match self.reader.next_object()? {
-            Ok(fields) => fields,
-            Err(error) => {
+        let outcome = self.reader.next_object()?;
+        self.row += 1;
+        self.count_bytes();
+        let row = self.row;
+        let record = match outcome {
+            Ok(fields) => self.record(fields),
+            Err(TableError::WrongCell { column, cell }) => {
+                Err(Problem::new("wrong_shape", format!("column `{column}`: {cell}")))
+            }
+            Err(error @ (TableError::Io(_) | TableError::Parquet(_) | TableError::OtherTable { .. })) => {
                 return Some(Err(Fault::Broken {
-                    line: self.row,
+                    line: row - 1,
                     source: std::io::Error::other(error),
                 }));
             }
         };
-        self.row += 1;
-        self.count_bytes();
-        let row = self.row;
         Some(
-            self.record(fields)
+            record
                 .map(|record| rows.push(record))
                 .map(|()| row)
                 .map_err(|problem| problem.at(row)),
@@ -148,107 +127,25 @@ impl Parse for ParquetRows {
     }
 }
 
-/// Columns of users that hold JSON.
-const USER_JSON_COLUMNS: [&str; 2] = ["long_term_tags", "active_hours"];
-
-fn map_field(entity: Entity) -> &'static str {
-    match entity {
-        Entity::Items | Entity::Users => "attributes",
-        Entity::Events => "context",
-    }
-}
-
-fn check_columns(names: &[String], entity: Entity) -> Result<(), String> {
-    let map = map_field(entity);
-    let (columns, required): (_, &[&str]) = match entity {
-        Entity::Items => (ITEM_COLUMNS, &["id"]),
-        Entity::Users => (USER_COLUMNS, &["id"]),
-        Entity::Events => (EVENT_COLUMNS, &["user_id", "item_id", "type"]),
-    };
-    let is_known = |name: &String| {
-        let name = name.as_str();
-        columns.contains(&name)
-            || name == map
-            || name
-                .strip_prefix(map)
-                .is_some_and(|rest| rest.len() > 1 && rest.starts_with('.'))
-            || (entity == Entity::Events && ARCHIVE_COLUMNS.contains(&name))
-    };
-    if let Some(unknown) = names.iter().find(|name| !is_known(name)) {
-        return Err(format!(
-            "unknown column `{unknown}` for {entity}; known are {}, {map}, {map}.<key>",
-            columns.join(", ")
-        ));
-    }
-    match required.iter().find(|name| !names.iter().any(|column| column == *name)) {
-        Some(missing) => Err(format!("column `{missing}` is needed for {entity}")),
-        None => Ok(()),
-    }
-}
-
-/// Makes one object of the forms in which attributes and context may come.
-fn fold_map(fields: &mut Map<String, Value>, map: &str) -> Result<(), Problem> {
-    let mut folded = match fields.remove(map) {
-        None => Map::new(),
-        Some(Value::Object(object)) => object,
-        Some(Value::String(text)) => serde_json::from_str(&text)
-            .map_err(|error| Problem::new("malformed_json", format!("column `{map}`: {error}")))?,
-        Some(other) => {
-            return Err(Problem::new(
-                "wrong_shape",
-                format!("column `{map}`: {other} is no object"),
-            ));
-        }
-    };
-    let keys: Vec<String> = fields.keys().filter(|name| name.starts_with(map)).cloned().collect();
-    for name in keys {
-        if let Some(key) = name.strip_prefix(map).and_then(|rest| rest.strip_prefix('.'))
-            && let Some(value) = fields.remove(&name)
-        {
-            folded.insert(key.to_owned(), value);
-        }
-    }
-    if !folded.is_empty() {
-        fields.insert(map.to_owned(), Value::Object(folded));
-    }
-    Ok(())
-}
-
-/// Reads a column that holds JSON as a text.
-fn unfold_json(fields: &mut Map<String, Value>, name: &str) -> Result<(), Problem> {
-    if let Some(value) = fields.get_mut(name)
-        && let Value::String(text) = value
-    {
-        *value = serde_json::from_str(text)
-            .map_err(|error| Problem::new("malformed_json", format!("column `{name}`: {error}")))?;
-    }
-    Ok(())
-}
-
-fn make_whole(value: &mut Value) {
-    if let Some(number) = value.as_f64()
-        && value.as_i64().is_none()
-        && number.fract() == 0.0
-        && number.abs() < 9e15
-    {
-        *value = Value::from(number as i64);
-    }
-}
-
-fn shaped<T: DeserializeOwned>(fields: Map<String, Value>) -> Result<T, Problem> {
-    serde_json::from_value(Value::Object(fields)).map_err(|error| Problem::new("wrong_shape", error.to_string()))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::{Format, ParquetWriter, Row, item_cells, item_table, open, user_cells, user_table};
     use super::*;
     use std::path::Path;
+    use swipeline_models::time::TimestampMs;
+    use swipeline_models::wire::{ItemDto, UserDto};
     use swipeline_storage::table::{Cell, Column, ColumnKind, Table};
+
+    fn at_seven() -> Reading {
+        Reading {
+            now: TimestampMs(7),
+            ..Reading::default()
+        }
+    }
 
     fn read(path: &Path, entity: Entity) -> Vec<Result<Row, String>> {
         let input = InputFile::Path(path.to_owned());
-        let rows = open(&input, entity, Format::Parquet, TimestampMs(7), &BytesRead::default()).expect("opens");
+        let rows = open(&input, entity, Format::Parquet, &at_seven(), &BytesRead::default()).expect("opens");
         rows.map(|row| row.map_err(|fault| fault.to_string())).collect()
     }
 
@@ -349,7 +246,7 @@ mod tests {
             "{bad:?}"
         );
         assert!(
-            bad[1].starts_with("line 3: ") && bad[1].contains("wrong_shape"),
+            bad[1].starts_with("line 3: ") && bad[1].contains("not_an_integer"),
             "{bad:?}"
         );
         assert!(
@@ -364,7 +261,7 @@ mod tests {
         let path = folder.path().join("x.parquet");
         let refusal = |entity| {
             let input = InputFile::Path(path.clone());
-            let opened = open(&input, entity, Format::Parquet, TimestampMs(7), &BytesRead::default());
+            let opened = open(&input, entity, Format::Parquet, &at_seven(), &BytesRead::default());
             opened.err().expect("is refused").to_string()
         };
         write(
@@ -384,7 +281,7 @@ mod tests {
             &InputFile::Stdin,
             Entity::Items,
             Format::Parquet,
-            TimestampMs(7),
+            &at_seven(),
             &BytesRead::default(),
         );
         assert!(stdin.err().expect("is refused").to_string().contains("standard input"));

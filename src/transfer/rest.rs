@@ -139,10 +139,11 @@ impl RestServer {
         &self,
         method: Method,
         segments: &[&str],
+        query: &[(&str, String)],
         content_type: &'static str,
         body: Vec<u8>,
     ) -> Result<T, RestError> {
-        let (url, body) = (self.address(segments, &[]), bytes::Bytes::from(body));
+        let (url, body) = (self.address(segments, query), bytes::Bytes::from(body));
         for _ in 0..RETRIES_MAX {
             match self
                 .try_call(method.clone(), url.clone(), Some((content_type, body.clone())))

@@ -1,14 +1,17 @@
 //! Where imported rows go: an engine in this process, a running server, or nowhere.
 //!
-//! Owns the way of a batch and its patience when the other side is overloaded. Must not know files.
+//! Owns the way of a batch, its patience when the other side is overloaded, and items made from events. Must not know
+//! files.
 
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use reqwest::Method;
 use serde::Serialize;
-use swipeline_actors::{Engine, EngineError};
+use swipeline_actors::{Engine, EngineError, EventSource};
 use swipeline_models::event::Event;
 use swipeline_models::item::Item;
+use swipeline_models::time::TimestampMs;
 use swipeline_models::user::User;
 use swipeline_models::wire::{EventDto, EventsReply, ItemDto, ItemsReply, Rejection, UserDto};
 
@@ -31,6 +34,15 @@ pub(crate) enum Sink {
     Server(RestServer),
 }
 
+/// How events are written.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct EventWriting {
+    /// What they count in.
+    pub(crate) source: EventSource,
+    /// Whether items that the catalogue does not know are made.
+    pub(crate) creates_items: bool,
+}
+
 /// What became of a batch.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Written {
@@ -40,6 +52,8 @@ pub(crate) struct Written {
     pub(crate) duplicates: u64,
     /// Rows that were not taken, by their place in the batch.
     pub(crate) rejected: Vec<Rejection>,
+    /// Items that were made because events named them.
+    pub(crate) items_created: u64,
 }
 
 /// Why a batch could not be written.
@@ -61,18 +75,96 @@ impl Sink {
     ///
     /// # Errors
     /// The other side cannot take it, or not any more.
-    pub(crate) async fn write(&self, records: Vec<Record>) -> Result<Written, SinkError> {
+    pub(crate) async fn write(&self, records: Vec<Record>, how: EventWriting) -> Result<Written, SinkError> {
         let count = records.len() as u64;
-        let batch = Kinds::of(records);
-        match self {
-            Sink::Nowhere => Ok(Written {
+        if matches!(self, Sink::Nowhere) {
+            return Ok(Written {
                 taken: count,
                 ..Written::default()
-            }),
-            Sink::Engine(engine) => write_to_engine(engine, batch).await,
-            Sink::Server(server) => write_to_server(server, batch).await,
+            });
+        }
+        let batch = Kinds::of(records);
+        let mut written = Written::default();
+        let events = if how.creates_items {
+            batch.events.clone()
+        } else {
+            Vec::new()
+        };
+        if let (Sink::Engine(engine), true) = (self, how.creates_items) {
+            // Before the events, so that they come in their order.
+            let unknown = |event: &&Event| engine.item(event.item.as_str()).is_none();
+            written.items_created = self.create_items(events.iter().filter(unknown)).await?;
+        }
+        let mut done = Box::pin(self.write_once(batch, how)).await?;
+        if how.creates_items {
+            let unknown: Vec<usize> = done
+                .rejected
+                .iter()
+                .filter(is_unknown_item)
+                .map(|bad| bad.index)
+                .collect();
+            let named: Vec<&Event> = unknown.iter().filter_map(|place| events.get(*place)).collect();
+            if !named.is_empty() {
+                written.items_created += self.create_items(named.iter().copied()).await?;
+                let again = Kinds {
+                    events: named.into_iter().cloned().collect(),
+                    ..Kinds::default()
+                };
+                let second = Box::pin(self.write_once(again, how)).await?;
+                done.rejected.retain(|bad| !is_unknown_item(&bad));
+                let places = second.rejected.into_iter().filter_map(|bad| {
+                    let index = *unknown.get(bad.index)?;
+                    Some(Rejection { index, ..bad })
+                });
+                done.rejected.extend(places);
+                done.taken += second.taken;
+                done.duplicates += second.duplicates;
+            }
+        }
+        Ok(Written {
+            items_created: written.items_created,
+            ..done
+        })
+    }
+
+    async fn write_once(&self, batch: Kinds, how: EventWriting) -> Result<Written, SinkError> {
+        match self {
+            Sink::Nowhere => Ok(Written::default()),
+            Sink::Engine(engine) => write_to_engine(engine, batch, how.source).await,
+            Sink::Server(server) => write_to_server(server, batch, how.source).await,
         }
     }
+
+    /// Makes an item for each id that events name; it is as old as the first of them.
+    async fn create_items(&self, events: impl Iterator<Item = &Event>) -> Result<u64, SinkError> {
+        let mut made: BTreeMap<&str, TimestampMs> = BTreeMap::new();
+        for event in events {
+            let at = made.entry(event.item.as_str()).or_insert(event.at);
+            *at = event.at.min(*at);
+        }
+        let item = |(id, at): (&str, TimestampMs)| {
+            let dto = ItemDto {
+                id: id.to_owned(),
+                created_at: Some(at.0),
+                ..ItemDto::default()
+            };
+            // An event's id has kept the rules of ids already.
+            dto.into_item(at).ok()
+        };
+        let items: Vec<Item> = made.into_iter().filter_map(item).collect();
+        if items.is_empty() {
+            return Ok(0);
+        }
+        let batch = Kinds {
+            items,
+            ..Kinds::default()
+        };
+        Ok(Box::pin(self.write_once(batch, EventWriting::default())).await?.taken)
+    }
+}
+
+fn is_unknown_item(rejection: &&Rejection) -> bool {
+    rejection.code == "unknown_item"
 }
 
 /// A batch by kinds; a file holds one kind only, so two of the lists are empty.
@@ -97,7 +189,7 @@ impl Kinds {
     }
 }
 
-async fn write_to_engine(engine: &Engine, batch: Kinds) -> Result<Written, SinkError> {
+async fn write_to_engine(engine: &Engine, batch: Kinds, source: EventSource) -> Result<Written, SinkError> {
     let mut written = Written::default();
     if !batch.items.is_empty() {
         let outcomes = patiently(batch.items, |items| engine.upsert_items(items)).await?;
@@ -115,7 +207,7 @@ async fn write_to_engine(engine: &Engine, batch: Kinds) -> Result<Written, SinkE
         patiently(batch.users.as_slice(), |users| engine.put_users(users)).await?;
     }
     if !batch.events.is_empty() {
-        let reply = patiently(batch.events, |events| engine.ingest(events)).await?;
+        let reply = patiently(batch.events, |events| engine.ingest_from(events, source)).await?;
         written.taken = reply.accepted as u64;
         written.duplicates = reply.duplicates as u64;
         written.rejected = reply.rejected;
@@ -139,24 +231,34 @@ async fn patiently<T: Clone, R, F: Future<Output = Result<R, EngineError>>>(
     call(argument).await
 }
 
-async fn write_to_server(server: &RestServer, batch: Kinds) -> Result<Written, SinkError> {
+async fn write_to_server(server: &RestServer, batch: Kinds, source: EventSource) -> Result<Written, SinkError> {
     let mut written = Written::default();
     let items: Vec<ItemDto> = batch.items.iter().map(ItemDto::from).collect();
     for body in bodies(&items)? {
-        let reply: ItemsReply = server.send(Method::POST, &["v1", "items"], NDJSON, body.bytes).await?;
+        let reply: ItemsReply = server
+            .send(Method::POST, &["v1", "items"], &[], NDJSON, body.bytes)
+            .await?;
         written.taken += reply.upserted as u64;
         written.rejected.extend(moved(reply.rejected, body.first));
     }
     let events: Vec<EventDto> = batch.events.iter().map(EventDto::from).collect();
+    let query: Vec<(&str, String)> = match source {
+        EventSource::Live => Vec::new(),
+        EventSource::History => vec![("source", "history".to_owned())],
+    };
     for body in bodies(&events)? {
-        let reply: EventsReply = server.send(Method::POST, &["v1", "events"], NDJSON, body.bytes).await?;
+        let reply: EventsReply = server
+            .send(Method::POST, &["v1", "events"], &query, NDJSON, body.bytes)
+            .await?;
         written.taken += reply.accepted as u64;
         written.duplicates += reply.duplicates as u64;
         written.rejected.extend(moved(reply.rejected, body.first));
     }
     let users: Vec<UserDto> = batch.users.iter().map(UserDto::from).collect();
     for body in bodies(&users)? {
-        let reply: ItemsReply = server.send(Method::POST, &["v1", "users"], NDJSON, body.bytes).await?;
+        let reply: ItemsReply = server
+            .send(Method::POST, &["v1", "users"], &[], NDJSON, body.bytes)
+            .await?;
         written.taken += reply.upserted as u64;
         written.rejected.extend(moved(reply.rejected, body.first));
     }

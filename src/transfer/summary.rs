@@ -31,6 +31,10 @@ pub(crate) struct Summary {
     pub(crate) taken: u64,
     /// Rows that had been taken before.
     pub(crate) duplicates: u64,
+    /// Items that were made because events named them.
+    pub(crate) items_created: u64,
+    /// What was decided or left out on the way, and how often.
+    pub(crate) notes: Vec<(String, u64)>,
     rejected: u64,
     reasons: BTreeMap<String, Reason>,
 }
@@ -105,6 +109,12 @@ impl fmt::Display for Described<'_> {
             0.0
         };
         write!(formatter, " in {seconds:.1} s, {rows_per_s:.0} rows/s")?;
+        if summary.items_created > 0 {
+            write!(formatter, "\ncreated {} items that events named", summary.items_created)?;
+        }
+        for (note, count) in &summary.notes {
+            write!(formatter, "\nnote: {count} {note}")?;
+        }
         if summary.rejected == 0 {
             return Ok(());
         }

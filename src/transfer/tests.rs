@@ -8,9 +8,18 @@ use proptest::prelude::*;
 use swipeline_models::event::{ContextValue, Signal};
 use swipeline_models::wire::{EventDto, ItemDto, UserDto};
 
+use swipeline_models::time::TimestampMs;
+
 use super::*;
 
 const NOW: TimestampMs = TimestampMs(1_800_000_000_000);
+
+fn at_now() -> Reading {
+    Reading {
+        now: NOW,
+        ..Reading::default()
+    }
+}
 
 /// A file in a folder of its own.
 struct Fixture {
@@ -30,7 +39,7 @@ fn try_open(file: &Fixture, entity: Entity, format: Format) -> Result<RecordRead
         &InputFile::Path(file.path.clone()),
         entity,
         format,
-        NOW,
+        &at_now(),
         &BytesRead::default(),
     )
 }
@@ -81,7 +90,7 @@ fn rejects(rows: &[Result<Row, String>]) -> Vec<&str> {
 
 #[test]
 fn jsonl_reports_every_bad_line_with_its_number_and_code() {
-    let text = "{\"id\":\"v1\",\"tags\":[\"a\"]}\n\n{\"id\":\n{\"id\":7}\n{\"id\":\"\"}\n\u{feff}\n{\"id\":\"v2\",\"embedding\":[1,2]}";
+    let text = "{\"id\":\"v1\",\"tags\":[\"a\"]}\n\n{\"id\":\n{\"id\":[7]}\n{\"id\":\"\"}\n\u{feff}!\n{\"id\":\"v2\",\"embedding\":[1,2]}";
     let rows = read(text, Entity::Items, Format::Jsonl);
     let bad = rejects(&rows);
     assert!(
@@ -362,7 +371,7 @@ proptest! {
         let back = |entity| -> Vec<Record> {
             let inputs = expand(&[folder.path().to_owned()], entity, Format::Jsonl).expect("found");
             assert_eq!(inputs.len(), 1);
-            let reader = open(&inputs[0], entity, Format::Jsonl, NOW, &BytesRead::default()).expect("opens");
+            let reader = open(&inputs[0], entity, Format::Jsonl, &Reading::exact(NOW), &BytesRead::default()).expect("opens");
             reader.map(|row| row.expect("a good line").record).collect()
         };
         prop_assert_eq!(back(Entity::Items), items.into_iter().map(Record::Item).collect::<Vec<_>>());
@@ -385,7 +394,7 @@ proptest! {
         ];
         let (head, entity, format) = heads[head];
         let whole = [head.as_bytes(), &bytes].concat();
-        let line_count = whole.iter().filter(|byte| **byte == b'\n').count() as u64 + 1;
+        let line_count = whole.iter().filter(|byte| matches!(byte, b'\n' | b'\r')).count() as u64 + 1;
         let file = fixture("data", &whole);
         let mut line_last = 0;
         for outcome in try_open(&file, entity, format).into_iter().flatten() {

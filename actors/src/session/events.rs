@@ -14,11 +14,11 @@ use swipeline_models::wire::{
 };
 
 use super::actor::SessionActor;
-use super::messages::{Deliver, Ingest, Ingested, SocketId};
+use super::messages::{Deliver, EventSource, Ingest, Ingested, SocketId};
 use super::wish::PushWish;
 use crate::api::EngineError;
 use crate::clock;
-use crate::effects::Counted;
+use crate::effects::{Counted, EffectMark};
 use crate::items::Recorded;
 use crate::records::{EventRecord, JournalEntry};
 use crate::shared::SharedRef;
@@ -31,9 +31,9 @@ const REGION: &str = "region";
 impl Handler<Ingest> for SessionActor {
     type Result = Result<Ingested, EngineError>;
 
-    fn handle(&mut self, Ingest { events }: Ingest, _context: &mut Context<Self>) -> Self::Result {
+    fn handle(&mut self, Ingest { events, source }: Ingest, _context: &mut Context<Self>) -> Self::Result {
         self.touch();
-        let (ingested, counted) = self.take(events)?;
+        let (ingested, counted) = self.take(events, source)?;
         if !self.sockets.is_empty() {
             self.answer(&counted, None);
         }
@@ -97,7 +97,7 @@ impl SessionActor {
                 Err(error) => rejected.push(Rejection::from_field(index, &error)),
             }
         }
-        match self.take(valid) {
+        match self.take(valid, EventSource::Live) {
             Ok((mut ingested, counted)) => {
                 self.answer(&counted, Some(received_at));
                 rejected.append(&mut ingested.rejected);
@@ -134,7 +134,11 @@ impl SessionActor {
     }
 
     /// Lets events count. When the journal refuses, none of them does.
-    fn take(&mut self, events: Vec<(usize, Event)>) -> Result<(Ingested, Vec<Event>), EngineError> {
+    fn take(
+        &mut self,
+        events: Vec<(usize, Event)>,
+        source: EventSource,
+    ) -> Result<(Ingested, Vec<Event>), EngineError> {
         let mut ingested = Ingested::default();
         let mut counted: Vec<(Event, Row)> = Vec::with_capacity(events.len());
         for (index, mut event) in events {
@@ -161,9 +165,13 @@ impl SessionActor {
         if counted.is_empty() {
             return Ok((ingested, Vec::new()));
         }
-        let marks = self.marks_of_events(&counted);
+        // A record without a mark counts in no statistics, now or when the journal is read again.
+        let marks: Vec<Option<EffectMark>> = match source {
+            EventSource::Live => self.marks_of_events(&counted).into_iter().map(Some).collect(),
+            EventSource::History => vec![None; counted.len()],
+        };
         let records = counted.iter().zip(&marks).map(|((event, row), mark)| EventRecord {
-            mark: Some(mark.clone()),
+            mark: mark.clone(),
             ..EventRecord::of(event, *row)
         });
         let records = records.collect();
@@ -181,7 +189,8 @@ impl SessionActor {
         ingested.sequence = sequence;
         let params = &variant.viewer.params;
         for ((event, row), mark) in counted.iter().zip(&marks) {
-            if count_event(&self.shared, params, &mut self.state, event, *row, sequence).is_some() {
+            let is_counted = count_event(&self.shared, params, &mut self.state, event, *row, sequence).is_some();
+            if let Some(mark) = mark.as_ref().filter(|_| is_counted) {
                 let counted = Counted {
                     counts: mark.counts(event.signal, event.watch_ms.unwrap_or(0)),
                     row: *row,
@@ -192,7 +201,9 @@ impl SessionActor {
                 self.count(mark, &counted);
             }
         }
-        self.note_outcomes(&counted);
+        if source == EventSource::Live {
+            self.note_outcomes(&counted);
+        }
         self.mark_dirty(sequence);
         metrics::counter!("swipeline_events_total").increment(counted.len() as u64);
         Ok((ingested, counted.into_iter().map(|(event, _)| event).collect()))

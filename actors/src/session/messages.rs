@@ -41,11 +41,23 @@ pub(crate) struct Deliver {
     pub(crate) received_at: Instant,
 }
 
+/// Where events come from, and so what they count in.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum EventSource {
+    /// They happen now: everything counts.
+    #[default]
+    Live,
+    /// They are an old log: tastes, neighbours, exposure and popularity (by the events' own times) count; statistics of
+    /// what feeds achieve, experiments and the learner's samples, which go by arrival, do not.
+    History,
+}
+
 /// Events that came in otherwise, each with its place in the caller's list.
 #[derive(Message)]
 #[rtype(result = "Result<Ingested, EngineError>")]
 pub(crate) struct Ingest {
     pub(crate) events: Vec<(usize, Event)>,
+    pub(crate) source: EventSource,
 }
 
 /// What became of events.

@@ -21,6 +21,7 @@ mod variant;
 mod wish;
 
 pub(crate) use actor::SessionActor;
+pub use messages::EventSource;
 pub(crate) use messages::{
     Attach, Deliver, Describe, Detach, Drain, Forget, GetProfile, Ingest, ModelChanged, OneShot, RankItems, SocketId,
 };

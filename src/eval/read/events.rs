@@ -10,7 +10,7 @@ use swipeline_models::time::TimestampMs;
 
 use super::{Ids, ReadError, at_fault, empty};
 use crate::eval::log::{Catalogue, Interaction, InteractionLog, ItemFacts};
-use crate::transfer::{BytesRead, Entity, Format, InputFile, Record, open};
+use crate::transfer::{BytesRead, Entity, Format, InputFile, Reading, Record, open};
 
 /// A like, or what is at least as much.
 const LIKED: f32 = 5.0;
@@ -70,7 +70,13 @@ pub(crate) fn read(events: &Path, items: Option<&Path>) -> Result<InteractionLog
 
 fn for_each_record(path: &Path, entity: Entity, take: &mut dyn FnMut(Record)) -> Result<(), ReadError> {
     let input = InputFile::Path(path.to_owned());
-    let rows = open(&input, entity, Format::Jsonl, TimestampMs(0), &BytesRead::default())?;
+    let rows = open(
+        &input,
+        entity,
+        Format::Jsonl,
+        &Reading::exact(TimestampMs(0)),
+        &BytesRead::default(),
+    )?;
     for row in rows {
         take(row.map_err(|fault| at_fault(path, &fault))?.record);
     }

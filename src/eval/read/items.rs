@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::{Ids, ReadError, at_fault};
 use crate::eval::log::ItemFacts;
-use crate::transfer::{BytesRead, Entity, Format, InputFile, Record, open};
+use crate::transfer::{BytesRead, Entity, Format, InputFile, Reading, Record, open};
 use swipeline_models::time::TimestampMs;
 
 /// The facts of every item in `names`, from the item file beside `ratings`; empty where there is none.
@@ -23,7 +23,7 @@ pub(super) fn beside(ratings: &Path, names: &Ids) -> Result<Vec<ItemFacts>, Read
         &input,
         Entity::Items,
         Format::Movielens,
-        TimestampMs(0),
+        &Reading::exact(TimestampMs(0)),
         &BytesRead::default(),
     )?;
     for row in rows {

@@ -8,7 +8,7 @@ use std::path::Path;
 
 use swipeline_models::wire::UserDto;
 
-use super::super::csv::value_of;
+use super::super::fields::{value_of, without_zero_fraction};
 use super::super::lines::Lines;
 use super::super::table::Table;
 use super::super::{Entity, Fault, OpenError, Parse, Problem, Record, head_fault, not_this_format};
@@ -103,7 +103,7 @@ impl Classic {
             return Err(Problem::new("column_count", detail));
         }
         match self.layout {
-            Layout::Ratings => rating(cells[0], cells[1], cells[2], cells[3]),
+            Layout::Ratings => rating(cells[0], cells[1], Some(cells[2]), cells[3]),
             Layout::Films => {
                 let (title, year) = split_year(cells[1]);
                 film(cells[0], title, year, cells[2].split('|'))
@@ -175,10 +175,11 @@ impl Columns {
     fn record(&self) -> Result<Record, Problem> {
         let cell = |name: &str| self.table.column(name).map_or("", |place| self.table.cell(place));
         if self.entity == Entity::Events {
-            return rating(cell("userId"), cell("movieId"), cell("rating"), cell("timestamp"));
+            return rating(cell("userId"), cell("movieId"), Some(cell("rating")), cell("timestamp"));
         }
         let (title, year) = split_year(cell("title"));
-        film(cell("movieId"), title, year, cell("genres").split('|'))
+        let id = without_zero_fraction(cell("movieId").trim());
+        film(id, title, year, cell("genres").split('|'))
     }
 }
 

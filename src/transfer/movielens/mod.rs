@@ -14,13 +14,15 @@ use swipeline_models::event::{ContextValue, Signal};
 use swipeline_models::time::{TIMESTAMP_MS_MAX, TimestampMs};
 use swipeline_models::wire::{EventDto, ItemDto};
 
+use super::fields::without_zero_fraction;
 use super::lines::Lines;
-use super::{Entity, OpenError, Problem, Record, RecordReader, Rows, head_fault, not_this_format, parse_year};
+use super::named::signal_of_stars;
+use super::{
+    Entity, OpenError, Problem, Record, RecordReader, Rows, head_fault, not_this_format, parse_time, parse_year,
+};
 
-/// The lowest rating that is a like.
-const LIKE_RATING_MIN: f64 = 4.0;
-/// The lowest rating that is not a dislike.
-const VIEW_RATING_MIN: f64 = 3.0;
+/// Above are milliseconds: as seconds it would be the year 5138.
+const SECONDS_MAX: f64 = 1e11;
 /// What MovieLens writes for a film without genres.
 const NO_GENRES: &str = "(no genres listed)";
 
@@ -39,7 +41,8 @@ pub(super) fn open(mut lines: Lines, entity: Entity, path: &Path) -> Result<Reco
         return Ok(Box::new(Rows::new(recbole::Recbole::open(lines, &head, entity, path)?)));
     }
     lines.give_back();
-    if head.starts_with("userId,") || head.starts_with("movieId,") {
+    let mut names = head.split(',').map(|name| name.trim().trim_matches('"'));
+    if names.any(|name| name == "movieId" || name == "userId") {
         return Ok(Box::new(Rows::new(classic::Columns::open(lines, entity, path)?)));
     }
     Ok(Box::new(Rows::new(classic::Classic::open(lines, &head, entity, path)?)))
@@ -53,27 +56,26 @@ fn other_entity(path: &Path, is: Entity, asked: Entity) -> OpenError {
     )
 }
 
-/// A rating as an event. `seconds` is the time as MovieLens writes it.
-fn rating(user: &str, item: &str, stars: &str, seconds: &str) -> Result<Record, Problem> {
+/// A rating as an event; without stars it is a click. `at` is the time as MovieLens writes it, in seconds, or as those do
+/// who saved it again.
+fn rating(user: &str, item: &str, stars: Option<&str>, at: &str) -> Result<Record, Problem> {
     let number = |name: &str, text: &str| {
         let parsed = text.trim().parse::<f64>().ok().filter(|number| number.is_finite());
         parsed.ok_or_else(|| Problem::new("not_a_number", format!("{name}: {text:?} is not a number")))
     };
-    let stars = number("rating", stars)?;
-    let seconds = number("timestamp", seconds)?;
-    let signal = if stars >= LIKE_RATING_MIN {
-        Signal::Like
-    } else if stars >= VIEW_RATING_MIN {
-        Signal::View
-    } else {
-        Signal::Dislike
+    let stars = stars.map(|stars| number("rating", stars)).transpose()?;
+    let seconds = match number("timestamp", at) {
+        Ok(millis) if millis >= SECONDS_MAX => millis / 1_000.0,
+        Ok(seconds) => seconds,
+        Err(problem) => parse_time(at).map_err(|_| problem)? as f64 / 1_000.0,
     };
+    let (user, item) = (without_zero_fraction(user.trim()), without_zero_fraction(item.trim()));
     let event = EventDto {
         // Whole seconds: the same rating has the same name in all forms, with or without a fraction in its file.
         event_id: Some(format!("ml:{user}:{item}:{}", seconds as i64)),
         user_id: Some(user.to_owned()),
         item_id: item.to_owned(),
-        kind: signal.name().to_owned(),
+        kind: stars.map_or(Signal::View, signal_of_stars).name().to_owned(),
         at: Some((seconds * 1_000.0) as i64),
         ..EventDto::default()
     };

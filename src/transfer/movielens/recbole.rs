@@ -7,13 +7,15 @@ use std::path::Path;
 
 use swipeline_models::wire::UserDto;
 
-use super::super::csv::value_of;
+use super::super::fields::value_of;
 use super::super::lines::Lines;
 use super::super::{Entity, Fault, OpenError, Parse, Problem, Record, not_this_format};
 use super::{film, other_entity, rating};
 
 /// The names under which data sets keep their genres.
 const GENRE_COLUMNS: [&str; 4] = ["class", "genre", "genres", "categories"];
+/// The names under which data sets keep who did something.
+const VIEWER_COLUMNS: [&str; 2] = ["user_id", "session_id"];
 /// The names under which data sets keep their titles.
 const TITLE_COLUMNS: [&str; 2] = ["movie_title", "title"];
 
@@ -32,8 +34,16 @@ impl Recbole {
             .map(|column| column.split(':').next().unwrap_or(column).to_owned());
         let header: Vec<String> = names.collect();
         let has = |name: &str| header.iter().any(|column| column == name);
-        let found = match (has("user_id"), has("item_id")) {
+        // In data sets of sessions nobody has a name: a session is a viewer.
+        let has_viewer = has("user_id") || has("session_id");
+        let found = match (has_viewer, has("item_id")) {
             (true, true) => Entity::Events,
+            (false, true) if has("timestamp") => {
+                return Err(not_this_format(
+                    path,
+                    "holds events of nobody: it has no `user_id` and no `session_id`",
+                ));
+            }
             (false, true) => Entity::Items,
             (true, false) => Entity::Users,
             (false, false) => {
@@ -46,11 +56,7 @@ impl Recbole {
         if found != entity {
             return Err(other_entity(path, found, entity));
         }
-        let needed: &[&str] = if entity == Entity::Events {
-            &["rating", "timestamp"]
-        } else {
-            &[]
-        };
+        let needed: &[&str] = if entity == Entity::Events { &["timestamp"] } else { &[] };
         match needed.iter().find(|name| !has(name)) {
             Some(missing) => Err(not_this_format(path, format!("the header has no `{missing}` column"))),
             None => Ok(Recbole { lines, header, entity }),
@@ -80,7 +86,11 @@ impl Recbole {
                 .unwrap_or("")
         };
         match self.entity {
-            Entity::Events => rating(cell("user_id"), cell("item_id"), cell("rating"), cell("timestamp")),
+            Entity::Events => {
+                let has_rating = self.header.iter().any(|column| column == "rating");
+                let stars = has_rating.then(|| cell("rating"));
+                rating(first_of(&VIEWER_COLUMNS), cell("item_id"), stars, cell("timestamp"))
+            }
             Entity::Items => {
                 let year = Some(cell("release_year")).filter(|year| !year.is_empty());
                 film(

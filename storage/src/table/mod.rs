@@ -5,6 +5,7 @@
 
 mod convert;
 mod read;
+mod shape;
 mod write;
 
 use std::borrow::Cow;
@@ -15,6 +16,7 @@ use parquet::schema::types::Type;
 
 pub use read::TableReader;
 pub(crate) use read::{holds, may_hold};
+pub use shape::TimeKind;
 pub use write::TableWriter;
 
 /// Metadata key of the table's name.
@@ -254,7 +256,12 @@ fn column_of(field: &Type) -> Option<Column> {
             PhysicalType::INT96 | PhysicalType::FIXED_LEN_BYTE_ARRAY => return None,
         }
     } else {
-        let element = field.get_fields().first()?.get_fields().first()?;
+        // A struct is no list, and its first column may well have no columns of its own.
+        let repeated = field.get_fields().first().filter(|inner| inner.is_group())?;
+        if field.get_basic_info().converted_type() != ConvertedType::LIST {
+            return None;
+        }
+        let element = repeated.get_fields().first()?;
         match element.is_primitive().then(|| element.get_physical_type())? {
             PhysicalType::BYTE_ARRAY => ColumnKind::Texts,
             PhysicalType::FLOAT => ColumnKind::Floats,

@@ -3,7 +3,6 @@
 use std::fs::File;
 use std::path::Path;
 
-use parquet::basic::{ConvertedType, LogicalType, TimeUnit, Type as PhysicalType};
 use parquet::file::metadata::KeyValue;
 use parquet::file::properties::ReaderProperties;
 use parquet::file::reader::FileReader;
@@ -14,9 +13,8 @@ use parquet::schema::types::Type;
 use serde_json::{Map, Value};
 
 use super::convert::{cell, object};
+use super::shape::{Shape, TimeKind, shape_of, time_kind};
 use super::{Cell, Column, ColumnKind, KEY_SCHEMA_VERSION, KEY_TABLE, Table, TableError, column_of};
-
-const NANOS_PER_MS: i64 = 1_000_000;
 
 /// Reads a Parquet file row by row, in its order.
 pub struct TableReader {
@@ -25,8 +23,10 @@ pub struct TableReader {
     rows_total: u64,
     /// All columns, also those that no cell can hold.
     names: Vec<String>,
-    /// Columns with nanoseconds, which the reader gives as plain numbers.
-    in_nanos: Vec<String>,
+    /// What each of them looks like inside, in the same order.
+    shapes: Vec<Shape>,
+    /// What the types of each of them say about times.
+    time_kinds: Vec<Option<TimeKind>>,
 }
 
 /// What a file's metadata says beyond its table.
@@ -60,27 +60,9 @@ impl TableReader {
             found.value.clone()
         };
         let schema = metadata.schema();
-        let leaves = metadata.schema_descr().columns();
-        let in_nanos = leaves
-            .iter()
-            .filter(|leaf| {
-                matches!(leaf.logical_type_ref(), Some(LogicalType::Timestamp(time)) if time.unit == TimeUnit::NANOS)
-            })
-            .map(|leaf| leaf.path().string())
-            .collect();
-        if let Some(leaf) = leaves
-            .iter()
-            .find(|leaf| !can_be_read(leaf.physical_type(), leaf.converted_type()))
-        {
-            return Err(TableError::WrongCell {
-                column: leaf.path().string(),
-                cell: format!(
-                    "{:?} {:?}, which is not supported",
-                    leaf.physical_type(),
-                    leaf.converted_type()
-                ),
-            });
-        }
+        let shapes = schema.get_fields().iter().map(|field| shape_of(field));
+        let shapes = shapes.collect::<Result<Vec<_>, _>>()?;
+        let time_kinds = schema.get_fields().iter().map(|field| time_kind(field)).collect();
         let table = Table {
             name: note(KEY_TABLE).unwrap_or_default().into(),
             version: note(KEY_SCHEMA_VERSION)
@@ -104,7 +86,8 @@ impl TableReader {
             table,
             rows_total,
             names,
-            in_nanos,
+            shapes,
+            time_kinds,
         })
     }
 
@@ -133,6 +116,12 @@ impl TableReader {
     #[must_use]
     pub fn column_names(&self) -> &[String] {
         &self.names
+    }
+
+    /// What the types of the columns say about times, in the order of [`TableReader::column_names`].
+    #[must_use]
+    pub fn time_kinds(&self) -> &[Option<TimeKind>] {
+        &self.time_kinds
     }
 
     /// How many rows there are.
@@ -168,24 +157,17 @@ impl TableReader {
             .collect()))
     }
 
-    /// The next row as a JSON object without its nulls; times in milliseconds since 1970.
+    /// The next row as a JSON object without its nulls; times in milliseconds since 1970, UUIDs in their usual form.
     ///
     /// # Errors
-    /// The file cannot be read any further.
+    /// `WrongCell` for a value that JSON cannot hold, behind which the next row can be read; anything else when the file
+    /// cannot be read any further.
     pub fn next_object(&mut self) -> Option<Result<Map<String, Value>, TableError>> {
         let row = match self.rows.next()? {
             Ok(row) => row,
             Err(error) => return Some(Err(error.into())),
         };
-        let mut object = object(row);
-        for name in &self.in_nanos {
-            if let Some(value) = object.get_mut(name)
-                && let Some(nanos) = value.as_i64()
-            {
-                *value = Value::from(nanos.div_euclid(NANOS_PER_MS));
-            }
-        }
-        Some(Ok(object))
+        Some(object(row, &self.shapes))
     }
 }
 
@@ -236,36 +218,6 @@ pub(crate) fn holds(path: &Path, column: &str, value: &str) -> Result<bool, Tabl
         }
     }
     Ok(false)
-}
-
-/// Whether the row reader knows the type; it panics on the others.
-fn can_be_read(physical: PhysicalType, converted: ConvertedType) -> bool {
-    use ConvertedType as C;
-    match physical {
-        PhysicalType::BOOLEAN | PhysicalType::FLOAT | PhysicalType::DOUBLE => true,
-        PhysicalType::INT96 => true,
-        PhysicalType::INT32 => matches!(
-            converted,
-            C::NONE
-                | C::INT_8
-                | C::INT_16
-                | C::INT_32
-                | C::UINT_8
-                | C::UINT_16
-                | C::UINT_32
-                | C::DATE
-                | C::TIME_MILLIS
-                | C::DECIMAL
-        ),
-        PhysicalType::INT64 => matches!(
-            converted,
-            C::NONE | C::INT_64 | C::UINT_64 | C::TIME_MICROS | C::TIMESTAMP_MILLIS | C::TIMESTAMP_MICROS | C::DECIMAL
-        ),
-        PhysicalType::BYTE_ARRAY => {
-            matches!(converted, C::NONE | C::UTF8 | C::ENUM | C::JSON | C::BSON | C::DECIMAL)
-        }
-        PhysicalType::FIXED_LEN_BYTE_ARRAY => matches!(converted, C::NONE | C::DECIMAL),
-    }
 }
 
 #[cfg(test)]
@@ -373,6 +325,75 @@ mod tests {
         let wrong =
             (2_000..3_000).filter(|number| may_hold(&path, "name", &format!("user-{number}")).expect("readable"));
         assert!(wrong.count() < 60, "the filter says yes too often");
+    }
+
+    /// A file with columns as other programs write them; two rows, the second one of nulls.
+    fn foreign(path: &Path) {
+        use parquet::data_type::{
+            ByteArray, ByteArrayType, DoubleType, FixedLenByteArray, FixedLenByteArrayType, Int64Type,
+        };
+        use parquet::file::writer::SerializedFileWriter;
+        use parquet::schema::parser::parse_message_type;
+        let schema = "message spark_schema {
+            optional group attributes { optional binary lang (UTF8); optional double price; }
+            optional group tags (LIST) { repeated group list { optional binary element (UTF8); } }
+            optional fixed_len_byte_array(16) id (UUID);
+            optional int64 at (TIMESTAMP(NANOS,false));
+            optional binary raw;
+        }";
+        let schema = std::sync::Arc::new(parse_message_type(schema).expect("a schema"));
+        let file = File::create(path).expect("a file");
+        let mut writer = SerializedFileWriter::new(file, schema, Default::default()).expect("a writer");
+        let mut group = writer.next_row_group().expect("a group");
+        macro_rules! column {
+            ($kind:ty, $values:expr, $definitions:expr, $repetitions:expr) => {
+                let mut column = group.next_column().expect("a column").expect("one more");
+                let written = column
+                    .typed::<$kind>()
+                    .write_batch($values, Some($definitions), $repetitions);
+                written.expect("written");
+                column.close().expect("closed");
+            };
+        }
+        column!(ByteArrayType, &[ByteArray::from("de")], &[2, 0], None);
+        column!(DoubleType, &[9.5], &[2, 0], None);
+        column!(ByteArrayType, &[ByteArray::from("x")], &[3, 2, 0], Some(&[0, 1, 0]));
+        let uuid = FixedLenByteArray::from((0..16).map(|place| place * 17).collect::<Vec<u8>>());
+        column!(FixedLenByteArrayType, &[uuid], &[1, 0], None);
+        column!(Int64Type, &[1_700_000_000_123_456_789], &[1, 0], None);
+        column!(
+            ByteArrayType,
+            &[ByteArray::from("text"), ByteArray::from(vec![0xff, 0xfe])],
+            &[1, 1],
+            None
+        );
+        group.close().expect("closed");
+        writer.close().expect("closed");
+    }
+
+    #[test]
+    fn what_other_programs_write_is_read() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let path = folder.path().join("t.parquet");
+        foreign(&path);
+        let mut reader = TableReader::open(&path).expect("opens");
+        assert_eq!(reader.time_kinds()[3], Some(TimeKind::Local));
+        let row = reader.next_object().expect("a row").expect("readable");
+        let expected = serde_json::json!({
+            "attributes": {"lang": "de", "price": 9.5},
+            "tags": ["x", null],
+            "id": "00112233-4455-6677-8899-aabbccddeeff",
+            "at": 1_700_000_000_123_i64,
+            "raw": "text",
+        });
+        assert_eq!(Value::Object(row), expected);
+        // Bytes that are no text cost their row and not the file.
+        let refused = reader.next_object().expect("a row").expect_err("no text");
+        assert!(
+            matches!(&refused, TableError::WrongCell { column, .. } if column == "raw"),
+            "{refused}"
+        );
+        assert!(reader.next_object().is_none());
     }
 
     #[test]
