@@ -3,7 +3,7 @@
 use super::{AuthSettings, Settings};
 
 /// What stands above each key, in the order of the sections.
-const NOTES: [(&str, &str); 60] = [
+const NOTES: [(&str, &str); 62] = [
     (
         "server.listen",
         "Public address: REST, WebSocket, documentation. Port 0 lets the system choose.",

@@ -259,8 +259,12 @@ fn check_text(uri: &Uri) -> Result<(), Problem> {
     Ok(())
 }
 
-/// Whether a body follows the head of a call.
+/// Whether a body follows the head of a call that somebody will read; a body that nobody waits for is no way around the
+/// places.
 fn has_body(request: &ServiceRequest) -> bool {
+    if !matches!(request.method().as_str(), "POST" | "PUT" | "PATCH") {
+        return false;
+    }
     let headers = request.headers();
     let length = headers.get(CONTENT_LENGTH).map(HeaderValue::as_bytes);
     headers.contains_key(TRANSFER_ENCODING) || length.is_some_and(|length| length != b"0")

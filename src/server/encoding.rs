@@ -217,7 +217,7 @@ mod tests {
         let zeros = vec![0; 50_000_000];
         for encoding in [Encoding::Gzip, Encoding::Zstd] {
             let bomb = encoding.encode(&zeros).expect("encoded");
-            assert!(bomb.len() < 100_000, "{encoding:?}");
+            assert!(bomb.len() < 500_000, "{encoding:?}");
             let problem = encoding.decode(&bomb, 1_000_000).expect_err("too large");
             assert_eq!(problem.status_code().as_u16(), 413);
             assert_eq!(

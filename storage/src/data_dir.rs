@@ -5,11 +5,11 @@
 //! VERSION      format of the directory and who created it (JSON)
 //! EPOCH        how often it was opened (see crate::ownership)
 //! journal/     segments of the event journal
-//! snapshots/   the sled database
+//! snapshots/   the sled database (while a server runs also snapshots.000001/ and so on)
 //! blobs/       models, named by their content
 //! index/       dumps of the vector index
 //! archive/     cold files of the archive (see crate::archive)
-//! warm/        what is younger in it
+//! warm/        what is younger in it (see crate::archive::WarmTier)
 //! served/      what was served, by which feature rows (made when the served log is on)
 //! ```
 

@@ -9,7 +9,8 @@
 //! | [`archive`] | | [`archive::Archive`] | |
 //! | [`ownership`] | [`ownership::Ownership`] | [`ownership::EmbeddedOwnership`] | the same |
 //!
-//! [`snapshot::WriteBehind`] stands before a store for callers that must not wait for it.
+//! [`snapshot::SupervisedStore`] stands before the store on disk, so that nobody depends on it being alive, and
+//! [`snapshot::WriteBehind`] before any for callers that must not wait for it.
 //!
 //! Each trait has one contract test suite that all of its implementations run.
 //!

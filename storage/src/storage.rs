@@ -94,7 +94,7 @@ impl OpenReport {
 pub struct Storage {
     /// The event journal.
     pub journal: Arc<dyn Journal>,
-    /// The snapshot store.
+    /// The snapshot store; on disk behind a [`SupervisedStore`].
     pub snapshots: Arc<dyn SnapshotStore>,
     /// Large values that records and snapshots name.
     pub blobs: Arc<Blobs>,
@@ -133,9 +133,12 @@ impl Storage {
             source,
         })?;
         let opened = SledStore::open(&dir.snapshots(), snapshot_options, options.now_ms);
-        let (snapshots, snapshot_report) = opened.map_err(|error| match error {
-            SnapshotError::Unreadable { path, reason } => StorageError::WouldLose { path, reason, first },
-            error => StorageError::Snapshots(error),
+        let (snapshots, snapshot_report) = opened.map_err(|error| {
+            if let SnapshotError::Unreadable { path, reason } = error {
+                StorageError::WouldLose { path, reason, first }
+            } else {
+                StorageError::Snapshots(error)
+            }
         })?;
         let places = Arc::new(SledPlaces::new(&dir.snapshots(), options.snapshots));
         let supervised = SupervisedStore::new(Arc::new(snapshots), places, options.supervisor);

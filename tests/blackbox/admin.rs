@@ -3,7 +3,7 @@
 use reqwest::Method;
 use serde_json::{Value, json};
 
-use crate::harness::{Server, problem};
+use crate::harness::{Server, eventually, problem};
 use crate::socket::Socket;
 
 async fn admin(server: &Server, method: Method, path: &str, body: Option<&Value>) -> Value {
@@ -73,6 +73,7 @@ async fn parameters_are_versioned_validated_and_rolled_back() {
     problem(none.send().await.expect("an answer"), 404).await;
     let malformed = server
         .admin_call(Method::PATCH, path)
+        .header("content-type", "application/json")
         .body("{")
         .send()
         .await
@@ -114,18 +115,19 @@ async fn metrics_tell_what_happens() {
     let mut socket = Socket::of(&server, "u").await;
     socket.signal("like", "pets1", "e1").await;
     server.get("/v1/latest").await;
-    let answer = server
-        .admin_call(Method::GET, "/metrics")
-        .send()
-        .await
-        .expect("an answer");
-    assert!(
-        answer.headers()["content-type"]
-            .to_str()
-            .expect("text")
-            .starts_with("text/plain")
-    );
-    let text = answer.text().await.expect("text");
+    // A feed is on its way to the client before its time is counted.
+    let text = eventually("the feed is counted", async || {
+        let answer = server
+            .admin_call(Method::GET, "/metrics")
+            .send()
+            .await
+            .expect("an answer");
+        let media_type = answer.headers()["content-type"].to_str().expect("text").to_owned();
+        assert!(media_type.starts_with("text/plain"), "{media_type}");
+        let text = answer.text().await.expect("text");
+        text.contains("swipeline_event_to_feed_seconds_count 1").then_some(text)
+    })
+    .await;
     for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
         assert!(line.starts_with("swipeline_"), "{line}");
     }

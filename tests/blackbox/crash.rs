@@ -244,6 +244,6 @@ fn forget_when_loaded(value: &mut Value) {
             fields.values_mut().for_each(forget_when_loaded);
         }
         Value::Array(values) => values.iter_mut().for_each(forget_when_loaded),
-        _ => {}
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => {}
     }
 }

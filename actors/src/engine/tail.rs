@@ -80,6 +80,7 @@ impl Engine {
                 user,
                 events,
                 accepted_at,
+                ..
             }) = JournalEntry::read(&record)
             {
                 let events = events.iter().filter_map(|event| event.event(&user));

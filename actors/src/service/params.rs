@@ -265,9 +265,12 @@ impl ParamsService {
         {
             let _entered = shared.gate.enter();
             let entry = JournalEntry::Params(Box::new(record_of(&document)));
-            entry.append(&*shared.storage.journal).map_err(|error| match error {
-                JournalError::TooLarge(bytes) => too_large(bytes),
-                error => journal_error(&error),
+            entry.append(&*shared.storage.journal).map_err(|error| {
+                if let JournalError::TooLarge(bytes) = error {
+                    too_large(bytes)
+                } else {
+                    journal_error(&error)
+                }
             })?;
             self.put_into_force(shared, history, document.clone());
         }

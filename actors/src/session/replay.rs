@@ -190,6 +190,8 @@ impl ReplayedSessions {
         }
         *state = SessionState::new(user.clone());
         state.journal_sequence = sequence;
+        // What is left of the viewer's totals says nothing about what they were before.
+        self.units.retain(|(of, _), _| *of != user);
         self.forgotten.insert(user);
     }
 

@@ -15,8 +15,9 @@ use super::onnx_writer::{
 };
 use crate::features::schema::{FEATURE_COUNT, FEATURE_SCHEMA_VERSION, schema_fingerprint};
 
-/// Largest model file: 64 MiB are 16 million weights, far more than a scorer of a few hundred rows per swipe can pay.
-pub const MODEL_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Largest model file, which is what the admin listener takes: tables of ids make files large long before they make scoring
+/// slow.
+pub const MODEL_BYTES_MAX: usize = 256 * 1024 * 1024;
 /// Longest version text that is kept, in characters.
 pub const MODEL_VERSION_CHARS_MAX: usize = 64;
 /// Version of a model that states none.

@@ -40,6 +40,9 @@ fn add(files: &mut Vec<Arc<SegmentFile>>, file: &Arc<SegmentFile>) {
     }
 }
 
+/// Runs what is given to it while nobody writes or erases.
+pub(super) type KeepStill<'a> = &'a dyn Fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>;
+
 impl Syncer {
     /// Notes that `file` has bytes to sync.
     pub(super) fn mark_dirty(&self, file: &Arc<SegmentFile>) {
@@ -51,10 +54,7 @@ impl Syncer {
     ///
     /// # Errors
     /// The first one of the system's; what could not be synced stays marked.
-    pub(super) fn sync_now(
-        &self,
-        keep_still: &dyn Fn(&mut dyn FnMut() -> io::Result<()>) -> io::Result<()>,
-    ) -> io::Result<()> {
+    pub(super) fn sync_now(&self, keep_still: KeepStill<'_>) -> io::Result<()> {
         let _round = self.round.lock();
         let (dirty, failed) = {
             let mut queue = self.queue.lock();

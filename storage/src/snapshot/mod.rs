@@ -54,9 +54,9 @@ pub enum Tree {
     Effects,
     /// Everything of which there is one.
     Meta,
-    /// The archive's warm events (in a database of its own).
+    /// The archive's warm events of earlier versions.
     ArchiveEvents,
-    /// The archive's warm slates (in a database of its own).
+    /// The archive's warm slates of earlier versions.
     ArchiveSlates,
 }
 

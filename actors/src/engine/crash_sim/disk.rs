@@ -217,7 +217,7 @@ impl Journal for SimJournal {
         Ok(())
     }
 
-    fn erase(&self, _: Partition, _: &mut dyn FnMut(&Record) -> bool) -> Result<u64, JournalError> {
+    fn erase_in(&self, _: &[Partition], _: &mut dyn FnMut(&Record) -> bool) -> Result<u64, JournalError> {
         Ok(0)
     }
 

@@ -141,7 +141,7 @@ impl Life {
         })
     }
 
-    fn show(&mut self, rng: &mut Rng) -> JoinHandle<()> {
+    fn show(&self, rng: &mut Rng) -> JoinHandle<()> {
         let viewer = rng.below(USERS);
         let (engine, oracle) = (self.engine.clone(), self.oracle.clone());
         tokio::task::spawn_local(async move {
@@ -155,7 +155,7 @@ impl Life {
         })
     }
 
-    fn change_params(&mut self, rng: &mut Rng) -> JoinHandle<()> {
+    fn change_params(&self, rng: &mut Rng) -> JoinHandle<()> {
         let value = rng.below(50_000) as u64;
         let (engine, oracle) = (self.engine.clone(), self.oracle.clone());
         let may_begin = oracle.lock().params.begin(value);
@@ -169,7 +169,7 @@ impl Life {
     }
 
     /// Deletes an item that nothing else is done with, or puts it back.
-    fn change_item(&mut self, rng: &mut Rng) -> JoinHandle<()> {
+    fn change_item(&self, rng: &mut Rng) -> JoinHandle<()> {
         let is_there = rng.below(2) == 0;
         let (engine, oracle) = (self.engine.clone(), self.oracle.clone());
         let may_begin = oracle.lock().item.begin(is_there);

@@ -395,13 +395,17 @@ proptest! {
                         Err(_) => values.push(Some(value)),
                     }
                 }
-                Step::Hang => hanging = Some(disk.gate.write()),
+                Step::Hang if hanging.is_none() => hanging = Some(disk.gate.write()),
+                Step::Hang => {}
                 Step::Return => hanging = None,
                 Step::Fail => disk.fails.store(true, Ordering::SeqCst),
                 Step::Mend => disk.fails.store(false, Ordering::SeqCst),
                 Step::Rewrite => drop(store.compact()),
                 Step::Reopen => {
                     drop(hanging.take());
+                    disk.fails.store(false, Ordering::SeqCst);
+                    // Or a call that hung would come to its end in the store that is opened next.
+                    eventually("well", || is_well(&store));
                     drop(store);
                     store = start(&disk);
                 }
