@@ -112,6 +112,7 @@ impl Simulation {
                     region: None,
                     context: Default::default(),
                     excluded: &[],
+                    limits: Default::default(),
                     params: &params,
                     effort: Default::default(),
                     explain: false,

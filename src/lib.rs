@@ -4,6 +4,7 @@
 //! decided in `swipeline-models`, who owns which state in `swipeline-actors`.
 
 mod assets;
+mod asyncapi;
 pub mod auth;
 mod authority;
 mod bus;
@@ -22,5 +23,6 @@ pub mod server;
 pub mod telemetry;
 mod train;
 mod transfer;
+mod unknown;
 mod unreadable;
 mod ws;

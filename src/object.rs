@@ -10,6 +10,8 @@ use serde::de::value::MapAccessDeserializer;
 use serde::de::{MapAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::unknown;
+
 /// A `T` that was written as a map.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Object<T>(pub(crate) T);
@@ -26,7 +28,11 @@ impl<'de, T: Deserialize<'de>> Deserialize<'de> for Object<T> {
             }
 
             fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Object<T>, A::Error> {
-                T::deserialize(MapAccessDeserializer::new(map)).map(Object)
+                if !unknown::begin_element() {
+                    return T::deserialize(MapAccessDeserializer::new(map)).map(Object);
+                }
+                let mut report = |path: serde_ignored::Path<'_>| unknown::report::<T>(&path.to_string());
+                serde_ignored::deserialize(MapAccessDeserializer::new(map), &mut report).map(Object)
             }
         }
 

@@ -1,5 +1,8 @@
 //! The description of the API: OpenAPI 3.1, made from the handlers and the wire types.
 
+use std::collections::HashMap;
+
+use serde_json::{Value, json};
 use utoipa::OpenApi;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
 
@@ -15,10 +18,14 @@ use crate::{rest, ws};
     ),
     paths(
         rest::paths::upsert_items, rest::paths::put_item, rest::paths::get_item, rest::paths::delete_item,
+        rest::paths::patch_item, rest::paths::list_items, rest::paths::get_item_stats,
+        rest::paths::get_categories, rest::paths::get_tags,
         rest::paths::put_users, rest::paths::put_user, rest::paths::get_user, rest::paths::delete_user,
-        rest::paths::get_feed, rest::paths::rank_items, rest::paths::post_events,
+        rest::paths::patch_user, rest::paths::list_users, rest::paths::get_history,
+        rest::paths::get_feed, rest::paths::post_feed, rest::paths::rank_items, rest::paths::post_events,
         rest::paths::get_similar, rest::paths::get_popular, rest::paths::get_latest,
         rest::paths::get_stats, rest::paths::get_experiments, rest::paths::get_experiment, rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
+        rest::paths::asyncapi,
         ws::open_stream,
     ),
     components(schemas(
@@ -49,7 +56,9 @@ struct PublicApi;
         rest::paths::get_model, rest::paths::put_model, rest::paths::roll_back_model, rest::paths::get_learner,
         rest::paths::post_checkpoint, rest::paths::get_archive, rest::paths::roll_archive,
         rest::paths::get_models, rest::paths::keep_model, rest::paths::drop_model,
-        rest::paths::get_degradation,
+        rest::paths::get_degradation, rest::paths::get_params_schema,
+        rest::paths::create_snapshot, rest::paths::list_snapshots, rest::paths::download_snapshot,
+        rest::paths::delete_snapshot, rest::paths::export,
         rest::paths::livez, rest::paths::readyz, rest::paths::openapi,
     ),
     components(schemas(rest::ProblemDto, rest::ProblemItem)),
@@ -57,6 +66,76 @@ struct PublicApi;
     security((), ("bearer" = []))
 )]
 struct AdminApi;
+
+/// What may become of any call under `/v1/`.
+const ALL_ANSWERS: [(&str, &str); 5] = [
+    ("400", "Malformed, or a parameter or field that is not known"),
+    ("401", "No credential, or a bad one"),
+    ("403", "A credential that does not admit to this"),
+    ("429", "Too many calls; `Retry-After` says when"),
+    ("503", "Not now; `Retry-After` says when"),
+];
+
+/// Adds what every operation has: where the server is, the answers of the edge, and `lenient`.
+fn add_what_all_have(document: &mut Value) {
+    document["servers"] = json!([{"url": "/", "description": "This server"}]);
+    for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
+        if !path.starts_with("/v1/") || path == ws::STREAM_PATH {
+            continue;
+        }
+        for operation in operations
+            .as_object_mut()
+            .into_iter()
+            .flatten()
+            .map(|(_, operation)| operation)
+        {
+            let lenient = json!({
+                "name": "lenient", "in": "query", "required": false, "schema": {"type": "boolean"},
+                "description": "Parameters and fields that are not known: told in `warnings` of the answer and not refused",
+            });
+            match operation["parameters"].as_array_mut() {
+                Some(parameters) => parameters.push(lenient),
+                None => operation["parameters"] = json!([lenient]),
+            }
+            let Some(responses) = operation["responses"].as_object_mut() else {
+                continue;
+            };
+            for (status, description) in ALL_ANSWERS {
+                responses.entry(status).or_insert_with(|| {
+                    json!({
+                        "description": description,
+                        "content": {"application/problem+json": {"schema": {"$ref": "#/components/schemas/ProblemDto"}}},
+                    })
+                });
+            }
+        }
+    }
+}
+
+/// The schemas of the public API by name.
+pub(crate) fn schemas() -> Value {
+    let api = serde_json::to_value(PublicApi::openapi()).unwrap_or_default();
+    api["components"]["schemas"].clone()
+}
+
+/// The query parameters of every operation, by method and path.
+pub(crate) fn parameters() -> HashMap<(String, String), Vec<String>> {
+    let mut known: HashMap<(String, String), Vec<String>> = HashMap::new();
+    for api in [PublicApi::openapi(), AdminApi::openapi()] {
+        let api = serde_json::to_value(&api).unwrap_or_default();
+        for (path, operations) in api["paths"].as_object().into_iter().flatten() {
+            for (method, operation) in operations.as_object().into_iter().flatten() {
+                let parameters = operation["parameters"].as_array().into_iter().flatten();
+                let names = parameters
+                    .filter(|parameter| parameter["in"] == "query")
+                    .filter_map(|parameter| parameter["name"].as_str().map(str::to_owned));
+                let operation = (method.to_uppercase(), path.clone());
+                known.entry(operation).or_default().extend(names);
+            }
+        }
+    }
+    known
+}
 
 /// A description, written once.
 pub(crate) struct Document {
@@ -85,8 +164,10 @@ impl Document {
         ));
         let components = api.components.get_or_insert_default();
         components.add_security_scheme("bearer", SecurityScheme::Http(bearer.build()));
+        let mut document = serde_json::to_value(&api).unwrap_or_default();
+        add_what_all_have(&mut document);
         Self {
-            json: serde_json::to_string(&api).unwrap_or_else(|_| "{}".to_owned()),
+            json: document.to_string(),
         }
     }
 }

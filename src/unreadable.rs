@@ -7,6 +7,7 @@ use swipeline_models::wire::FieldError;
 
 use crate::msgpack;
 use crate::object::Object;
+use crate::unknown::unwatched;
 
 /// The code of what cannot be read.
 pub(crate) const MALFORMED: &str = "malformed";
@@ -14,7 +15,7 @@ pub(crate) const MALFORMED: &str = "malformed";
 /// Why JSON is not a `T`; `whole` names the document where no field of it is to blame.
 pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8], whole: &str) -> FieldError {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    match serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer) {
+    match unwatched(|| serde_path_to_error::deserialize::<_, Object<T>>(&mut deserializer)) {
         Ok(_) => {
             let detail = deserializer.end().err().map(|error| error.to_string());
             FieldError::new(whole, MALFORMED, detail.unwrap_or_else(|| "cannot be read".to_owned()))
@@ -25,7 +26,7 @@ pub(crate) fn json<T: DeserializeOwned>(bytes: &[u8], whole: &str) -> FieldError
 
 /// Why MessagePack is not a `T`; `whole` names the document where no field of it is to blame.
 pub(crate) fn msgpack<T: DeserializeOwned>(bytes: &[u8], whole: &str) -> FieldError {
-    match msgpack::from_slice_with_path::<Object<T>>(bytes) {
+    match unwatched(|| msgpack::from_slice_with_path::<Object<T>>(bytes)) {
         Ok(_) => FieldError::new(whole, MALFORMED, "cannot be read"),
         Err((path, error)) => at(&path, whole, &error.to_string()),
     }

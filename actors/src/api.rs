@@ -4,8 +4,10 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+use swipeline_models::catalogue::ItemFilter;
 use swipeline_models::degradation::{Level, Load, Reason};
 use swipeline_models::ids::{ItemId, UserId};
+use swipeline_models::item::Item;
 use swipeline_models::params::{DegradationParams, Params};
 use swipeline_models::wire::{FieldError, Rejection};
 
@@ -137,8 +139,19 @@ impl EngineError {
     }
 }
 
+/// Whether what a one-shot feed serves counts as shown.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Showing {
+    /// It does.
+    Counted,
+    /// It does not: the client reports impressions itself. Every request is ranked anew.
+    Explicit,
+    /// It does not, and the same is answered again until something is reported.
+    Look,
+}
+
 /// A one-shot feed request, checked.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct FeedRequest {
     /// For whom.
     pub user: UserId,
@@ -154,12 +167,37 @@ pub struct FeedRequest {
     pub network: Option<String>,
     /// Items to leave out.
     pub exclude: Vec<ItemId>,
+    /// What is wanted of items.
+    pub filter: ItemFilter,
     /// Whether to explain every item.
     pub explain: bool,
-    /// Whether the client reports impressions itself; otherwise what is served counts as shown.
-    pub explicit_impressions: bool,
+    /// Whether what is served counts as shown.
+    pub showing: Showing,
+    /// The request id of an earlier feed of this user: what follows behind it is wanted.
+    pub after: Option<String>,
     /// Serve as if the viewer were in these variants: `experiment:variant`, for several layers joined by commas.
     pub variant: Option<String>,
+}
+
+impl FeedRequest {
+    /// Of a user, without any wish.
+    #[must_use]
+    pub fn plain(user: UserId, n: usize) -> Self {
+        Self {
+            user,
+            n,
+            scene: None,
+            region: None,
+            device: None,
+            network: None,
+            exclude: Vec::new(),
+            filter: ItemFilter::default(),
+            explain: false,
+            showing: Showing::Counted,
+            after: None,
+            variant: None,
+        }
+    }
 }
 
 /// A request to score given items, checked.
@@ -177,34 +215,63 @@ pub struct RankQuery {
     pub device: Option<String>,
 }
 
-/// A window of popularity.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-pub enum Window {
-    /// Five minutes.
-    #[serde(rename = "5m")]
-    FiveMinutes,
-    /// One hour.
-    #[serde(rename = "1h")]
-    OneHour,
-    /// One day.
-    #[serde(rename = "24h")]
-    OneDay,
-    /// One week.
-    #[serde(rename = "7d")]
-    OneWeek,
-}
-
 /// Which popular items are wanted.
 #[derive(Debug, Clone)]
 pub struct PopularQuery {
     /// How many, 1 to 500.
     pub n: usize,
-    /// In which window.
-    pub window: Window,
-    /// Of which category.
-    pub category: Option<String>,
+    /// In a window of which length, in milliseconds; seven days at most.
+    pub window_ms: i64,
+    /// What is wanted of items.
+    pub filter: ItemFilter,
     /// In which region.
     pub region: Option<String>,
+}
+
+/// In which order items are listed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ItemOrder {
+    /// The newest first.
+    Created,
+    /// The most popular of all time first.
+    Popular,
+    /// What fits the text best first.
+    Relevance,
+}
+
+/// Which items of the catalogue are wanted.
+#[derive(Debug, Clone)]
+pub struct BrowseQuery {
+    /// Words that they have.
+    pub text: Option<String>,
+    /// What else is wanted of them.
+    pub filter: ItemFilter,
+    /// In which order.
+    pub order: ItemOrder,
+    /// How many, 1 to 500.
+    pub n: usize,
+    /// Behind which place of the list.
+    pub after: Option<BrowsePlace>,
+    /// Whether hidden items, and those that may not be shown now, are wanted too.
+    pub hidden: bool,
+}
+
+/// A place in a list of items.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct BrowsePlace {
+    /// What the list is ordered by, the highest first.
+    pub key: f64,
+    /// Equals are in the order of their rows.
+    pub row: u32,
+}
+
+/// A page of a list of items.
+#[derive(Debug, Clone, Default)]
+pub struct BrowsePage {
+    /// The items.
+    pub items: Vec<Arc<Item>>,
+    /// Where the next page begins; `None` at the end.
+    pub next: Option<BrowsePlace>,
 }
 
 /// What became of a list of events. All of them are durable when this is returned.

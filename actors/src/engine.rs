@@ -37,10 +37,13 @@ use crate::session::{
 };
 use crate::shared::{READERS_MAX, Shared, SharedRef, journal_error};
 
+mod backups;
+mod browse;
 mod channels;
 #[cfg(test)]
 mod crash_sim;
 mod export;
+mod items;
 mod learner;
 mod lists;
 mod load;
@@ -62,6 +65,8 @@ mod tail;
 pub(crate) mod testing;
 mod users;
 
+pub use backups::BackupInfo;
+pub use browse::NameKind;
 pub use socket::SocketHandle;
 pub use tail::{Tail, TailedEvent};
 

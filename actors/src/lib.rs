@@ -22,12 +22,12 @@ mod session;
 mod shared;
 
 pub use api::{
-    ArbiterReport, ChannelStatus, Checkpoint, DegradationReport, EngineConfig, EngineError, FeedRequest, IngestReply,
-    ModelDescription, ParamsChange, ParamsDocument, ParamsEdit, PopularQuery, RankQuery, Readiness, TransitionReport,
-    Window,
+    ArbiterReport, BrowsePage, BrowsePlace, BrowseQuery, ChannelStatus, Checkpoint, DegradationReport, EngineConfig,
+    EngineError, FeedRequest, IngestReply, ItemOrder, ModelDescription, ParamsChange, ParamsDocument, ParamsEdit,
+    PopularQuery, RankQuery, Readiness, Showing, TransitionReport,
 };
 pub use archive::{ArchiveStatus, TierStatus, TimeRange, archive_table};
-pub use engine::{Engine, SocketHandle, Tail, TailedEvent};
+pub use engine::{BackupInfo, Engine, NameKind, SocketHandle, Tail, TailedEvent};
 pub use outbox::{CloseReason, Outgoing, PushedFeed, SocketOutbox};
 pub use served::{HistoryError, Outcome, ServedHistory, ServedItemRecord, ServedSlateRecord};
 pub use session::EventSource;

@@ -89,6 +89,9 @@ pub(crate) struct EventRecord {
     /// What it counts as; absent in records of earlier versions.
     #[serde(default)]
     pub(crate) mark: Option<EffectMark>,
+    /// Whether it reports once more what was reported as shown before: it counts nowhere then.
+    #[serde(default)]
+    pub(crate) repeats_showing: bool,
 }
 
 /// What a viewer was shown, as it is journaled; fields in this order.
@@ -192,6 +195,7 @@ impl EventRecord {
             request_id: event.request_id.clone(),
             context: event.context.clone(),
             mark: None,
+            repeats_showing: false,
         }
     }
 
@@ -453,6 +457,7 @@ mod tests {
                 position: None, request_id: Some("r".to_owned()),
                 context: BTreeMap::from([("k".to_owned(), ContextValue::Number(0.5))]),
                 mark: Some(EffectMark { lag_ms: -5, variant: "e:a".to_owned(), arms: vec![u64::MAX], ..EffectMark::default() }),
+                repeats_showing: signal == 0 && at % 2 == 0,
             };
             let entry = JournalEntry::Events {
                 user: UserId::new("u").expect("id"),
@@ -483,6 +488,7 @@ mod tests {
             request_id: None,
             context: BTreeMap::new(),
             mark: None,
+            repeats_showing: false,
         };
         let user = UserId::new("u").expect("id");
         let record = |payload: Vec<u8>| Record {

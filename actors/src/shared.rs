@@ -49,6 +49,10 @@ pub(crate) struct Shared {
     pub(crate) arbiters: Vec<ArbiterHandle>,
     /// Held while a checkpoint or a backup runs; what the last one could not write.
     pub(crate) checkpoint: tokio::sync::Mutex<CheckpointRows>,
+    /// Held while a backup is made beside the data.
+    pub(crate) backups: tokio::sync::Mutex<()>,
+    /// Held while an item is changed in part.
+    pub(crate) patches: tokio::sync::Mutex<()>,
     /// Between the journal and all other state.
     pub(crate) gate: ApplyGate,
     /// Rows of the catalogue that the snapshots do not hold yet, and ids whose snapshots must go.

@@ -93,6 +93,7 @@ fn slate(world: &World, ready: &mut Ready, seed: u64, scratch: &mut Scratch, clo
         region: None,
         context: Default::default(),
         excluded: &[],
+        limits: Default::default(),
         params: &params,
         explain: false,
         effort: Effort::Full,

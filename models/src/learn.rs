@@ -30,6 +30,9 @@ pub fn learn_event(
     state.recent_positive(params.collaborative.pair_window as usize, &mut before);
     let is_new = !state.exposure.contains(entry.hash);
     let mut applied = state.apply(event, row, entry, snapshot.vector(row), params);
+    if applied.repeats_showing {
+        return Some(applied);
+    }
     state.observe(event, row, entry, params, world.catalogue.words(), &mut applied);
     if applied.weight > 0.0 {
         teach_world(world, params, state, event, row, (applied.weight, is_new), &before);

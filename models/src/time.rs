@@ -35,6 +35,24 @@ impl TimestampMs {
     }
 }
 
+/// Reads a length of time such as `45s`, `30m`, `3h` or `7d`, in milliseconds. `None`: it is none, or longer than a hundred
+/// years.
+#[must_use]
+pub fn parse_length_ms(text: &str) -> Option<i64> {
+    let unit_ms = match text.chars().last()? {
+        's' => SECOND_MS,
+        'm' => MINUTE_MS,
+        'h' => HOUR_MS,
+        'd' => DAY_MS,
+        _ => return None,
+    };
+    let digits = &text[..text.len() - 1];
+    let is_number = !digits.is_empty() && digits.len() <= 9 && digits.bytes().all(|digit| digit.is_ascii_digit());
+    let count: i64 = digits.parse().ok().filter(|_| is_number)?;
+    let length_ms = count.checked_mul(unit_ms)?;
+    (1..=100 * 366 * DAY_MS).contains(&length_ms).then_some(length_ms)
+}
+
 /// What is left of a weight of 1 after `elapsed_ms` with the given half-life: `0.5^(elapsed / half_life)`.
 /// Elapsed time below zero counts as zero.
 #[must_use]
@@ -48,6 +66,19 @@ pub fn decay(elapsed_ms: i64, half_life_ms: f64) -> f32 {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lengths_of_time_are_read_or_refused() {
+        let read = |text: &str| parse_length_ms(text);
+        assert_eq!(read("45s"), Some(45_000));
+        assert_eq!(
+            (read("30m"), read("3h"), read("7d")),
+            (Some(1_800_000), Some(3 * HOUR_MS), Some(7 * DAY_MS))
+        );
+        for bad in ["", "m", "0m", "-1h", "1.5h", "5", "5w", "99999999999d", "3é"] {
+            assert_eq!(read(bad), None, "{bad}");
+        }
+    }
 
     #[test]
     fn decay_halves_at_the_half_life() {

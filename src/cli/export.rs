@@ -6,18 +6,18 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use serde::Serialize;
-use serde_json::{Map, Value};
 use swipeline_actors::{Engine, TimeRange, archive_table};
 use swipeline_models::wire::{ItemDto, UserDto};
 use swipeline_storage::archive::ArchiveKind;
-use swipeline_storage::table::{Cell, Column};
+use swipeline_storage::table::Cell;
 
 use super::ConfigFile;
 use crate::config::LogSettings;
 use crate::server::engine_config;
 use crate::telemetry;
+use crate::transfer::rest::{CREDENTIAL_VARIABLE, RestServer};
 use crate::transfer::{
-    JsonlWriter, ParquetWriter, WriteError, item_cells, item_table, parse_time, user_cells, user_table,
+    ArchivedRows, JsonlWriter, ParquetWriter, WriteError, item_cells, item_table, parse_time, user_cells, user_table,
 };
 
 /// The exit code of wrong usage.
@@ -47,8 +47,8 @@ pub struct Args {
     /// Data directory of a stopped server [default: ./swipeline-data]
     #[arg(long, value_name = "DIR", conflicts_with = "url")]
     data_dir: Option<PathBuf>,
-    /// A running server: refused, for the REST API lists neither items nor users nor events
-    #[arg(long, hide = true)]
+    /// The admin listener of a running server; its key comes from SWIPELINE_API_KEY
+    #[arg(long, value_name = "URL")]
     url: Option<String>,
 }
 
@@ -90,18 +90,15 @@ impl fmt::Display for ExportEntity {
 /// # Errors
 /// The data directory cannot be used or the file cannot be written.
 pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
-    if args.url.is_some() {
-        eprintln!(
-            "error: a running server cannot be exported from: its REST API has no list of {}. Stop it and use \
-             --data-dir, or export from a restored snapshot",
-            args.entity
-        );
-        return Ok(ExitCode::from(EXIT_USAGE));
-    }
     let has_times = matches!(args.entity, ExportEntity::Events | ExportEntity::Slates);
     if !has_times && (args.since.is_some() || args.until.is_some()) {
         eprintln!("error: --since and --until go with events and slates only");
         return Ok(ExitCode::from(EXIT_USAGE));
+    }
+    if let Some(url) = &args.url {
+        let rows = from_server(url, &args).await?;
+        eprintln!("exported {rows} {} to {}", args.entity, args.out.display());
+        return Ok(ExitCode::SUCCESS);
     }
     let data_dir = args
         .data_dir
@@ -126,6 +123,42 @@ pub async fn run(args: Args) -> anyhow::Result<ExitCode> {
     let rows = written?;
     eprintln!("exported {rows} {} to {}", args.entity, args.out.display());
     Ok(ExitCode::SUCCESS)
+}
+
+/// Writes what a running server sends, line by line.
+async fn from_server(url: &str, args: &Args) -> anyhow::Result<u64> {
+    let credential = std::env::var(CREDENTIAL_VARIABLE).ok().filter(|key| !key.is_empty());
+    let server = RestServer::new(url, credential)?;
+    let mut query = Vec::new();
+    for (name, at) in [("since", args.since), ("until", args.until)] {
+        if let Some(at) = at {
+            query.push((name, at.to_string()));
+        }
+    }
+    let kind = args.entity.to_string();
+    let mut answer = server.open(&["v1", "admin", "export", &kind], &query).await?;
+    let mut writer = Writer::create(args)?;
+    let mut rest: Vec<u8> = Vec::new();
+    while let Some(chunk) = answer.chunk().await.context("the export broke off")? {
+        rest.extend_from_slice(&chunk);
+        while let Some(end) = rest.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = rest.drain(..=end).collect();
+            write_line(&mut writer, args.entity, &line)?;
+        }
+    }
+    anyhow::ensure!(rest.is_empty(), "the export broke off in the middle of a line");
+    Ok(writer.finish()?)
+}
+
+/// Takes a line of the server in the shape of the export.
+fn write_line(writer: &mut Writer, entity: ExportEntity, line: &[u8]) -> anyhow::Result<()> {
+    match entity {
+        ExportEntity::Items => writer.write(&serde_json::from_slice::<ItemDto>(line)?, item_cells)?,
+        ExportEntity::Users => writer.write(&serde_json::from_slice::<UserDto>(line)?, user_cells)?,
+        ExportEntity::Events => writer.write_object(ArchiveKind::Events, line)?,
+        ExportEntity::Slates => writer.write_object(ArchiveKind::Slates, line)?,
+    }
+    Ok(())
 }
 
 /// Where the rows go.
@@ -153,6 +186,19 @@ impl Writer {
             Writer::Jsonl(writer) => writer.write(row),
             Writer::Parquet(writer) => writer.write(cells(row)),
         }
+    }
+
+    /// A row of the archive that a server has sent as JSON.
+    fn write_object(&mut self, kind: ArchiveKind, line: &[u8]) -> anyhow::Result<()> {
+        let object: serde_json::Value = serde_json::from_slice(line)?;
+        match self {
+            Writer::Jsonl(writer) => writer.write(&object)?,
+            Writer::Parquet(_) => anyhow::bail!(
+                "{kind:?} of a running server come as jsonl only; for Parquet take the archive's files, or export from a \
+                 restored snapshot"
+            ),
+        }
+        Ok(())
     }
 
     fn finish(self) -> Result<u64, WriteError> {
@@ -193,7 +239,7 @@ fn write_archived(
     kind: ArchiveKind,
     writer: &mut Writer,
 ) -> anyhow::Result<Result<(), WriteError>> {
-    let columns = archive_table(kind).columns;
+    let rows = ArchivedRows::of(kind);
     let range = TimeRange {
         since: args.since,
         until: args.until,
@@ -202,28 +248,10 @@ fn write_archived(
     engine.for_each_archived(kind, range, &mut |row| {
         if outcome.is_ok() {
             outcome = match writer {
-                Writer::Jsonl(writer) => writer.write(&object(kind, &columns, &row)),
+                Writer::Jsonl(writer) => writer.write(&rows.object(&row)),
                 Writer::Parquet(writer) => writer.write(row),
             };
         }
     })?;
     Ok(outcome)
-}
-
-/// A row as JSON: an event in the shape of the REST API, so that it can be imported again; a slate's item with all that
-/// is known.
-fn object(kind: ArchiveKind, columns: &[Column], row: &[Cell]) -> Map<String, Value> {
-    let is_wanted = |name: &str| kind == ArchiveKind::Slates || !["sequence", "accepted_at"].contains(&name);
-    columns
-        .iter()
-        .zip(row)
-        .filter(|(column, cell)| is_wanted(&column.name) && **cell != Cell::Null)
-        .map(|(column, cell)| {
-            let value = match (column.name.as_ref(), cell) {
-                ("context", Cell::Text(text)) => serde_json::from_str(text).unwrap_or(Value::Null),
-                _ => cell.to_json(),
-            };
-            (column.name.to_string(), value)
-        })
-        .collect()
 }

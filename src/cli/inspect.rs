@@ -72,6 +72,8 @@ fn describe_user(profile: &UserProfileDto) -> String {
         device,
         registered_at,
         follows,
+        blocks,
+        friends,
         long_term_tags,
         active_hours,
         attributes,
@@ -83,6 +85,8 @@ fn describe_user(profile: &UserProfileDto) -> String {
     add_text(&mut fields, "device", device.as_deref());
     add_text(&mut fields, "registered_at", registered_at.map(time_of).as_deref());
     add_list(&mut fields, "follows", follows.as_deref());
+    add_list(&mut fields, "blocks", blocks.as_deref());
+    add_list(&mut fields, "friends", friends.as_deref());
     let weighted = |tags: &BTreeMap<String, f32>| tags.iter().map(|(tag, weight)| format!("{tag} {weight}")).collect();
     let long_term: Option<Vec<String>> = long_term_tags.as_ref().map(weighted);
     add_list(&mut fields, "long_term_tags", long_term.as_deref());

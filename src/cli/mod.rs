@@ -139,7 +139,7 @@ async fn dispatch(command: Command) -> anyhow::Result<ExitCode> {
         Command::Inspect(args) => inspect::run(args).await,
         Command::Config(args) => config::run(&args),
         Command::Token(args) => token::run(&args),
-        Command::Snapshot(args) => snapshot::run(&args),
+        Command::Snapshot(args) => snapshot::run(&args).await,
         Command::Health(args) => health::run(args).await,
         Command::Selfcheck(args) => selfcheck::run(args).await,
     }

@@ -8,7 +8,8 @@ use std::time::Duration;
 
 use actix_web::HttpResponse;
 use actix_web::http::header::{HttpDate, LAST_MODIFIED};
-use swipeline_actors::{FeedRequest, PopularQuery, Window};
+use swipeline_actors::{FeedRequest, Showing};
+use swipeline_models::catalogue::ItemFilter;
 use swipeline_models::item::Item;
 use swipeline_models::wire::FEED_N_MAX;
 
@@ -102,21 +103,14 @@ impl Call<'_> {
             !sieve.known.is_empty() || profile.is_some_and(|profile| profile.counts.values().any(|count| *count > 0));
         let mut scores: Vec<Score> = Vec::new();
         if is_known {
+            let n = if sieve.categories.is_empty() {
+                count.clamp(1, FEED_N_MAX)
+            } else {
+                self.wanted()?
+            };
             let feed = self.engine.feed(FeedRequest {
-                user: id,
-                n: if sieve.categories.is_empty() {
-                    count.clamp(1, FEED_N_MAX)
-                } else {
-                    self.wanted()?
-                },
-                scene: None,
-                region: None,
-                device: None,
-                network: None,
-                exclude: Vec::new(),
-                explain: false,
-                explicit_impressions: true,
-                variant: None,
+                showing: Showing::Explicit,
+                ..FeedRequest::plain(id, n)
             });
             let items = feed.await?.items.into_iter().map(|item| Score {
                 id: item.item_id,
@@ -179,7 +173,11 @@ impl Call<'_> {
             asked.saturating_mul(FILTER_FACTOR)
         };
         let first = sieve.categories.first().copied();
-        let found = self.engine.latest(asked, first, None).items.into_iter();
+        let found = self
+            .engine
+            .latest(asked, &ItemFilter::of_category(first), None)
+            .items
+            .into_iter();
         let scored = found.filter_map(|listed| {
             let item = self.engine.item(&listed.item_id).filter(|item| sieve.passes(item))?;
             Some(Score {
@@ -210,12 +208,8 @@ impl Call<'_> {
 
     /// By what the last week liked; behind it, so that a young server has a list too, by the number of good feedbacks.
     fn popular(&self, sieve: &Sieve<'_>) -> Result<Vec<Score>, Refusal> {
-        let reply = self.engine.popular(&PopularQuery {
-            n: self.wanted()?,
-            window: Window::OneWeek,
-            category: sieve.categories.first().map(|category| (*category).to_owned()),
-            region: None,
-        });
+        let category = sieve.categories.first().map(|category| &**category);
+        let reply = self.engine.popular_of_week(self.wanted()?, category);
         let scores = reply.items.iter().map(|item| Score {
             id: item.item_id.clone(),
             score: f64::from(item.score),
@@ -226,7 +220,7 @@ impl Call<'_> {
     /// `GET /item/{id}/neighbors[/{category}]`, `GET /item-to-item/{name}/{id}`.
     pub(super) fn alike(&self, item: &str, category: Option<&str>) -> Answer {
         let sieve = self.sieve(category, self.parameter("user-id"))?;
-        let Some(reply) = self.engine.similar(item, self.wanted()?) else {
+        let Some(reply) = self.engine.similar(item, self.wanted()?, &ItemFilter::default()) else {
             return Err(Refusal::not_found("item not found"));
         };
         let scores = reply.items.iter().map(|alike| Score {
@@ -288,7 +282,7 @@ impl Call<'_> {
         for feedback in feedbacks.iter().take(SESSION_CONTEXT_MAX) {
             let reply = self
                 .engine
-                .similar(&feedback.item_id, SESSION_NEIGHBOURS)
+                .similar(&feedback.item_id, SESSION_NEIGHBOURS, &ItemFilter::default())
                 .unwrap_or_default();
             for alike in reply.items {
                 *sums.entry(alike.item_id).or_default() += f64::from(alike.score);

@@ -4,13 +4,18 @@ use actix_web::http::Method;
 use actix_web::http::header::{ETAG, HeaderValue, IF_MATCH};
 use actix_web::{HttpRequest, HttpResponse, web};
 use serde::{Deserialize, Serialize};
-use swipeline_actors::{ModelDescription, ParamsDocument, ParamsEdit};
+use swipeline_actors::{FeedRequest, ModelDescription, ParamsDocument, ParamsEdit};
 use swipeline_models::learner::LearnerReport;
+use swipeline_models::params::{ParamKey, schema};
+use swipeline_models::wire::FeedDto;
 
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::known;
 use super::problem::{Problem, ProblemDto};
+use super::query::Query;
 use super::reply::reply;
+use super::users::user_id;
 use crate::server::AppState;
 use crate::telemetry;
 
@@ -32,12 +37,30 @@ struct HistoryReply<'a> {
     versions: Vec<&'a ParamsDocument>,
 }
 
+/// Every key of the parameters.
+#[derive(Debug, Serialize, utoipa::ToSchema)]
+pub(crate) struct ParamsSchemaReply {
+    /// In the order of their paths.
+    keys: Vec<ParamKey>,
+}
+
+/// What a change of the parameters would do.
+#[derive(Debug, Serialize)]
+struct DryRunReply<'a> {
+    dry_run: bool,
+    #[serde(flatten)]
+    document: &'a ParamsDocument,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    feed: Option<FeedDto>,
+}
+
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
         Endpoint::get("/metrics", get_metrics),
         Endpoint::get("/v1/admin/params", get_params)
             .on(Method::PUT, put_params)
             .on(Method::PATCH, patch_params),
+        Endpoint::get("/v1/admin/params/schema", get_params_schema),
         Endpoint::get("/v1/admin/params/history", get_params_history),
         Endpoint::post("/v1/admin/params/rollback", roll_back_params),
         Endpoint::get("/v1/admin/model", get_model).on(Method::PUT, put_model),
@@ -72,6 +95,11 @@ pub(crate) async fn get_params(request: HttpRequest, state: web::Data<AppState>)
 /// The whole document; keys that are left out have their defaults. In force at once. With `If-Match: "<version>"` only
 /// when that version is still the one in force.
 #[utoipa::path(put, path = "/v1/admin/params", tag = "admin", request_body = Object,
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Change nothing; say what would change"),
+        ("user_id" = Option<String>, Query, description = "With `dry_run`: also the feed of this user as it would be"),
+        ("n" = Option<u32>, Query, description = "How many items that feed has, 1 to 500; 10 when left out", minimum = 1, maximum = 500),
+    ),
     responses(
         (status = 200, description = "The new version", body = Object),
         (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
@@ -84,6 +112,9 @@ pub(crate) async fn put_params(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let document = body.read_any_json()?;
+    if let Some(answer) = try_out(&request, &state, &document, false).await? {
+        return Ok(answer);
+    }
     let changed = state.engine()?.put_params(document, edit_of(&request)?).await?;
     reply_params(&request, &changed)
 }
@@ -93,6 +124,11 @@ pub(crate) async fn put_params(
 /// A merge patch (RFC 7396): what is not named stays; `null` means the default. With `If-Match: "<version>"` only when
 /// that version is still the one in force.
 #[utoipa::path(patch, path = "/v1/admin/params", tag = "admin",
+    params(
+        ("dry_run" = Option<bool>, Query, description = "Change nothing; say what would change"),
+        ("user_id" = Option<String>, Query, description = "With `dry_run`: also the feed of this user as it would be"),
+        ("n" = Option<u32>, Query, description = "How many items that feed has, 1 to 500; 10 when left out", minimum = 1, maximum = 500),
+    ),
     request_body(content((Object = "application/merge-patch+json"), (Object = "application/json"))),
     responses(
         (status = 200, description = "The new version", body = Object),
@@ -106,8 +142,49 @@ pub(crate) async fn patch_params(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     let patch = body.read_any_json()?;
+    if let Some(answer) = try_out(&request, &state, &patch, true).await? {
+        return Ok(answer);
+    }
     let changed = state.engine()?.patch_params(patch, edit_of(&request)?).await?;
     reply_params(&request, &changed)
+}
+
+/// With `dry_run=true` what a change of the params would do; nothing without it.
+async fn try_out(
+    request: &HttpRequest,
+    state: &AppState,
+    document: &serde_json::Value,
+    is_patch: bool,
+) -> Result<Option<HttpResponse>, Problem> {
+    let query = Query::of(request)?;
+    if !query.flag("dry_run")? {
+        return Ok(None);
+    }
+    let feed = match query.text("user_id") {
+        Some(user) => Some(FeedRequest::plain(user_id(user)?, query.n()?)),
+        None => None,
+    };
+    let edit = edit_of(request)?;
+    let preview = state.engine()?.preview_params(document.clone(), is_patch, edit, feed);
+    let (document, feed) = preview.await?;
+    let answer = DryRunReply {
+        dry_run: true,
+        document: &document,
+        feed,
+    };
+    reply(request, &answer).map(Some)
+}
+
+/// Every key of the parameters
+///
+/// With its text, type, range, default and unit. `[]` in a key stands for any element of a list, `{name}` for a name of the
+/// operator's choice.
+#[utoipa::path(get, path = "/v1/admin/params/schema", tag = "admin",
+    responses((status = 200, description = "The keys, in the order of their paths", body = ParamsSchemaReply)))]
+pub(crate) async fn get_params_schema(request: HttpRequest) -> Result<HttpResponse, Problem> {
+    static KEYS: std::sync::OnceLock<Vec<ParamKey>> = std::sync::OnceLock::new();
+    let keys = KEYS.get_or_init(schema).clone();
+    reply(&request, &ParamsSchemaReply { keys })
 }
 
 /// The versions that can be gone back to
@@ -132,6 +209,7 @@ pub(crate) async fn get_params_history(
 #[utoipa::path(post, path = "/v1/admin/params/rollback", tag = "admin", request_body = RollbackRequest,
     responses(
         (status = 200, description = "The new version", body = Object),
+        (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
         (status = 404, description = "No such version", body = ProblemDto, content_type = "application/problem+json"),
         (status = 412, description = "`If-Match` names another version than the one in force", body = ProblemDto, content_type = "application/problem+json"),
     ))]
@@ -140,7 +218,7 @@ pub(crate) async fn roll_back_params(
     state: web::Data<AppState>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let version = body.read::<RollbackRequest>()?.version;
+    let version = known::document(&request, || body.read::<RollbackRequest>())?.version;
     let changed = state.engine()?.roll_back_params(version, edit_of(&request)?).await?;
     reply_params(&request, &changed)
 }

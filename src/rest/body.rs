@@ -89,6 +89,11 @@ impl Body {
         self.bytes
     }
 
+    /// Whether nothing came.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
     /// The document.
     pub(crate) fn read<T: DeserializeOwned>(&self) -> Result<T, Problem> {
         match self.format {
@@ -139,6 +144,7 @@ impl Body {
             elements: Vec::new(),
             rejected: Vec::new(),
         };
+        crate::unknown::again();
         for (index, element) in raw.within(count_max)?.elements {
             match serde_json::from_str::<Object<T>>(element.get()) {
                 Ok(Object(element)) => list.elements.push((index, element)),
@@ -160,6 +166,7 @@ impl Body {
             elements: Vec::new(),
             rejected: Vec::new(),
         };
+        crate::unknown::again();
         for (index, part) in parts.into_iter().enumerate() {
             match msgpack::from_slice::<Object<T>>(part) {
                 Ok(Object(element)) => list.elements.push((index, element)),

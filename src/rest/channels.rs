@@ -8,6 +8,7 @@ use swipeline_models::control::ByHand;
 use super::admin::changed_by;
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::known;
 use super::problem::{Problem, ProblemDto};
 use super::reply::reply;
 use crate::server::AppState;
@@ -54,6 +55,7 @@ pub(crate) async fn get_channels(request: HttpRequest, state: web::Data<AppState
     params(("name" = String, Path, description = "The channel or mixer")),
     responses(
         (status = 200, description = "The channel as it is now", body = Object),
+        (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
         (status = 404, description = "No such channel", body = ProblemDto, content_type = "application/problem+json"),
         (status = 422, description = "No such action", body = ProblemDto, content_type = "application/problem+json"),
     ))]
@@ -63,7 +65,7 @@ pub(crate) async fn post_breaker(
     path: web::Path<String>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let action = body.read::<BreakerRequest>()?.action;
+    let action = known::document(&request, || body.read::<BreakerRequest>())?.action;
     let decision = match action.as_str() {
         "open" => ByHand::Open,
         "close" => ByHand::Close,

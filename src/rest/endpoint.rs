@@ -3,6 +3,7 @@
 use actix_web::http::Method;
 use actix_web::{FromRequest, Handler, Responder, Route, web};
 
+use super::known::check_query;
 use super::problem::Problem;
 
 /// One path with its methods.
@@ -82,6 +83,7 @@ impl Endpoint {
             let problem = Problem::method_not_allowed(allow.clone());
             std::future::ready(Err::<actix_web::HttpResponse, Problem>(problem))
         };
-        config.service(resource.default_service(web::to(not_allowed)));
+        let resource = resource.default_service(web::to(not_allowed));
+        config.service(resource.wrap(actix_web::middleware::from_fn(check_query)));
     }
 }

@@ -6,6 +6,7 @@ use swipeline_models::wire::{EVENTS_PER_CALL_MAX, EventDto, EventsReply, Rejecti
 
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::known;
 use super::problem::{Problem, ProblemDto};
 use super::query::Query;
 use super::reply::reply;
@@ -44,7 +45,7 @@ pub(crate) async fn post_events(
     let identity = state.identity(&request)?;
     let sources = [("live", EventSource::Live), ("history", EventSource::History)];
     let source = Query::of(&request)?.choice("source", &sources)?;
-    let list = body.read_list::<EventDto>(EVENTS_PER_CALL_MAX)?;
+    let list = known::list(&request, || body.read_list::<EventDto>(EVENTS_PER_CALL_MAX))?;
     drop(body);
     let session_user = match &identity {
         Identity::Viewer(viewer) => {

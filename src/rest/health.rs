@@ -66,6 +66,22 @@ pub(crate) async fn readyz(request: HttpRequest, state: web::Data<AppState>) -> 
     )
 }
 
+/// The endpoint of the socket's description, which only the public listener has.
+pub(super) fn stream_endpoints() -> Vec<Endpoint> {
+    vec![Endpoint::get("/asyncapi.json", asyncapi)]
+}
+
+/// The description of the WebSocket
+#[utoipa::path(get, path = "/asyncapi.json", tag = "operations", security(()),
+    responses((status = 200, description = "AsyncAPI 3.0", body = Object)))]
+pub(crate) async fn asyncapi() -> HttpResponse {
+    static DOCUMENT: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+    let document = DOCUMENT.get_or_init(|| crate::asyncapi::document().to_string());
+    HttpResponse::Ok()
+        .content_type("application/json")
+        .body(document.as_str())
+}
+
 /// This document
 #[utoipa::path(get, path = "/openapi.json", tag = "operations", security(()),
     responses((status = 200, description = "OpenAPI 3.1", body = Object)))]

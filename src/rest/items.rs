@@ -8,6 +8,7 @@ use swipeline_models::wire::{ItemDetailDto, ItemDto, ItemsReply, Rejection};
 
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::known;
 use super::problem::{Problem, ProblemDto, ProblemKind};
 use super::query::Query;
 use super::reply::reply;
@@ -18,9 +19,10 @@ pub(crate) const ITEMS_PER_CALL_MAX: usize = 50_000;
 
 pub(super) fn endpoints() -> Vec<Endpoint> {
     vec![
-        Endpoint::post("/v1/items", upsert_items),
+        Endpoint::post("/v1/items", upsert_items).on(Method::GET, super::browse::list_items),
         Endpoint::get("/v1/items/{id}", get_item)
             .on(Method::PUT, put_item)
+            .on(Method::PATCH, patch_item)
             .on(Method::DELETE, delete_item),
     ]
 }
@@ -61,7 +63,7 @@ pub(crate) async fn upsert_items(
     body: Body,
 ) -> Result<HttpResponse, Problem> {
     state.require_service(&request)?;
-    let list = body.read_list::<ItemDto>(ITEMS_PER_CALL_MAX)?;
+    let list = known::list(&request, || body.read_list::<ItemDto>(ITEMS_PER_CALL_MAX))?;
     drop(body);
     let (mut rejected, now) = (list.rejected, now());
     let mut places = Vec::with_capacity(list.elements.len());
@@ -112,15 +114,11 @@ pub(crate) async fn put_item(
 ) -> Result<HttpResponse, Problem> {
     state.require_service(&request)?;
     let id = item_id(&path)?;
-    let mut dto = body.read::<ItemDto>()?;
-    if !dto.id.is_empty() && dto.id != id.as_str() {
-        return Err(Problem::rule(
-            "id",
-            "differs",
-            format!("differs from the id {:?} of the path", id.as_str()),
-        ));
+    let mut dto = known::document(&request, || body.read::<ItemDto>())?;
+    if dto.id.is_empty() {
+        id.as_str().clone_into(&mut dto.id);
     }
-    id.as_str().clone_into(&mut dto.id);
+    check_same_id(&dto.id, id.as_str())?;
     let engine = state.engine()?;
     keep_age(engine, &mut dto);
     let item = dto.into_item(now()).map_err(|error| Problem::rules(vec![error]))?;
@@ -129,6 +127,46 @@ pub(crate) async fn put_item(
         result.map_err(|error| Problem::rules(vec![error]))?;
     }
     reply(&request, &kept)
+}
+
+/// Change some fields of an item
+///
+/// A merge patch (RFC 7396): what is not named stays, `null` takes a field away, a list is replaced as a whole.
+#[utoipa::path(patch, path = "/v1/items/{id}", tag = "items", params(("id" = String, Path, description = "Item id", example = "v1")),
+    request_body(content((ItemDto = "application/merge-patch+json"), (ItemDto = "application/json"))),
+    responses(
+        (status = 200, description = "The item as it is kept", body = ItemDto),
+        (status = 400, description = "Malformed", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 404, description = "Unknown", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 415, description = "Unknown media type", body = ProblemDto, content_type = "application/problem+json"),
+        (status = 422, description = "A rule is broken", body = ProblemDto, content_type = "application/problem+json"),
+    ))]
+pub(crate) async fn patch_item(
+    request: HttpRequest,
+    state: web::Data<AppState>,
+    path: web::Path<String>,
+    body: Body,
+) -> Result<HttpResponse, Problem> {
+    state.require_service(&request)?;
+    let id = item_id(&path)?;
+    let patch = known::patch(&body.read_any_json()?)?;
+    let read = |document: serde_json::Value| {
+        let dto: ItemDto = known::patched(&request, document)?;
+        check_same_id(&dto.id, id.as_str())?;
+        Ok::<ItemDto, Problem>(dto)
+    };
+    let kept = state.engine()?.patch_item(&id, &patch, read).await?;
+    let kept = kept.ok_or_else(|| no_such_item(id.as_str()))?;
+    reply(&request, &ItemDto::from(kept.as_ref()))
+}
+
+/// The id in a body must be that of the path.
+pub(super) fn check_same_id(given: &str, id: &str) -> Result<(), Problem> {
+    if given == id {
+        return Ok(());
+    }
+    let detail = format!("differs from the id {id:?} of the path");
+    Err(Problem::rule("id", "differs", detail))
 }
 
 /// One item

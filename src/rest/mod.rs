@@ -5,19 +5,23 @@
 mod admin;
 mod archive;
 mod body;
+mod browse;
 mod channels;
+mod cursor;
 mod endpoint;
 mod events;
 mod experiments;
 mod feed;
 mod health;
 mod items;
+mod known;
 mod lists;
 mod models;
 mod problem;
 mod query;
 mod rank;
 mod reply;
+mod snapshots;
 mod stats;
 mod users;
 
@@ -25,13 +29,18 @@ pub(crate) use body::Body;
 pub(crate) use endpoint::Endpoint;
 pub(crate) use problem::{Problem, ProblemDto, ProblemItem, ProblemKind};
 pub(crate) use query::Query;
-pub(crate) use rank::RANK_PATH;
 pub(crate) use reply::{Format, quality_of};
+
+/// Whether a call to a path, by whatever method, asks for what can be asked for again, and brings nothing.
+pub(crate) fn is_question(path: &str) -> bool {
+    path == rank::RANK_PATH || path.ends_with("/feed")
+}
 
 /// The handlers, for the API document.
 pub(crate) mod paths {
     pub(crate) use super::admin::*;
     pub(crate) use super::archive::*;
+    pub(crate) use super::browse::*;
     pub(crate) use super::channels::*;
     pub(crate) use super::events::*;
     pub(crate) use super::experiments::*;
@@ -41,6 +50,7 @@ pub(crate) mod paths {
     pub(crate) use super::lists::*;
     pub(crate) use super::models::*;
     pub(crate) use super::rank::*;
+    pub(crate) use super::snapshots::*;
     pub(crate) use super::stats::*;
     pub(crate) use super::users::*;
 }
@@ -49,6 +59,7 @@ pub(crate) mod paths {
 pub(crate) fn public_endpoints() -> Vec<Endpoint> {
     let areas = [
         items::endpoints(),
+        browse::endpoints(),
         users::endpoints(),
         feed::endpoints(),
         events::endpoints(),
@@ -57,6 +68,7 @@ pub(crate) fn public_endpoints() -> Vec<Endpoint> {
         stats::endpoints(),
         experiments::endpoints(),
         health::endpoints(),
+        health::stream_endpoints(),
     ];
     areas.into_iter().flatten().collect()
 }
@@ -68,6 +80,7 @@ pub(crate) fn admin_endpoints() -> Vec<Endpoint> {
         archive::endpoints(),
         channels::endpoints(),
         models::endpoints(),
+        snapshots::endpoints(),
         health::endpoints(),
     ]
     .into_iter()

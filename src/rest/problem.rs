@@ -181,6 +181,20 @@ impl Problem {
         }
     }
 
+    /// A call that says what nobody reads.
+    pub(crate) fn unknown(errors: Vec<ProblemItem>) -> Self {
+        let named = |item: &ProblemItem| format!("{} {}", item.field.as_deref().unwrap_or("a field"), item.detail);
+        let detail = match errors.as_slice() {
+            [error] => named(error),
+            errors => errors.iter().map(named).collect::<Vec<_>>().join("; "),
+        };
+        let detail = format!("{detail} (`lenient=1` makes it a warning)");
+        Self {
+            errors,
+            ..Self::malformed(detail)
+        }
+    }
+
     /// A body of which one field cannot be read.
     pub(crate) fn unreadable(error: FieldError) -> Self {
         Self {

@@ -1,15 +1,20 @@
-//! Query strings: parameters by name, each checked, unknown ones ignored.
+//! Query strings: parameters by name, each checked. Unknown ones are `known`'s business.
 
 use actix_web::{HttpRequest, web};
+use swipeline_models::catalogue::ItemFilter;
 use swipeline_models::ids::ItemId;
 use swipeline_models::wire::{FEED_N_DEFAULT, FEED_N_MAX, FieldError};
 
 use super::problem::Problem;
 
 /// The most ids in `exclude`.
-const EXCLUDE_MAX: usize = 1_000;
+pub(crate) const EXCLUDE_MAX: usize = 1_000;
 /// Parameters that are lists: each may be given several times, and with commas.
 const LISTS: [&str; 2] = ["exclude", "variant"];
+/// Parameters that may be given several times, one name each: names may have commas.
+const NAMES: [&str; 3] = ["category", "tag", "author"];
+/// The most names of one kind.
+const NAMES_MAX: usize = 100;
 
 /// The parameters of a query string, each name once.
 pub(crate) struct Query(Vec<(String, String)>);
@@ -22,6 +27,10 @@ impl Query {
             .map_err(|error| Problem::malformed(format!("the query cannot be read: {error}")))?;
         let mut merged: Vec<(String, String)> = Vec::new();
         for (name, value) in pairs.into_inner() {
+            if NAMES.contains(&name.as_str()) {
+                merged.push((name, value));
+                continue;
+            }
             let Some((_, known)) = merged.iter_mut().find(|(known, _)| *known == name) else {
                 merged.push((name, value));
                 continue;
@@ -44,6 +53,11 @@ impl Query {
             .map(|(_, value)| value.as_str())
     }
 
+    /// The names that are given.
+    pub(crate) fn given(&self) -> impl Iterator<Item = &str> {
+        self.0.iter().map(|(name, _)| name.as_str())
+    }
+
     /// A text; absent when empty.
     pub(crate) fn text(&self, name: &str) -> Option<&str> {
         self.get(name).filter(|text| !text.is_empty())
@@ -56,14 +70,27 @@ impl Query {
         Ok(Some(text.to_owned()))
     }
 
+    /// Names that may be given several times; empty ones do not count.
+    pub(crate) fn names(&self, name: &str) -> Vec<String> {
+        let given = self
+            .0
+            .iter()
+            .filter(|(known, value)| known == name && !value.is_empty());
+        given.map(|(_, value)| value.clone()).collect()
+    }
+
     /// `n`: 1 to [`FEED_N_MAX`], [`FEED_N_DEFAULT`] when left out.
     pub(crate) fn n(&self) -> Result<usize, Problem> {
-        let Some(text) = self.get("n") else {
-            return Ok(FEED_N_DEFAULT);
-        };
+        Ok(self.given_n()?.unwrap_or(FEED_N_DEFAULT))
+    }
+
+    /// `n`, when it is given.
+    pub(crate) fn given_n(&self) -> Result<Option<usize>, Problem> {
+        let Some(text) = self.get("n") else { return Ok(None) };
         text.parse()
             .ok()
             .filter(|n| (1..=FEED_N_MAX).contains(n))
+            .map(Some)
             .ok_or_else(|| {
                 Problem::rule(
                     "n",
@@ -86,6 +113,16 @@ impl Query {
         }
     }
 
+    /// A length of time such as `30m`, in milliseconds; absent when left out.
+    pub(crate) fn length_ms(&self, name: &str) -> Result<Option<i64>, Problem> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let length_ms = swipeline_models::time::parse_length_ms(text).ok_or_else(|| {
+            let detail = format!("must be a length of time such as 30m, 3h or 7d, is {text:?}");
+            Problem::rule(name, "not_a_length", detail)
+        })?;
+        Ok(Some(length_ms))
+    }
+
     /// One of some words; the first one when left out.
     pub(crate) fn choice<T: Copy>(&self, name: &str, choices: &[(&str, T)]) -> Result<T, Problem> {
         let given = self
@@ -103,6 +140,16 @@ impl Query {
                     format!("must be one of {}, is {given:?}", words.join(", ")),
                 )
             })
+    }
+
+    /// `category`, `tag` and `author`: what is wanted of items.
+    pub(crate) fn items_wanted(&self) -> Result<ItemFilter, Problem> {
+        checked_filter(ItemFilter {
+            categories: self.names("category"),
+            tags: self.names("tag"),
+            authors: self.names("author"),
+            ..ItemFilter::default()
+        })
     }
 
     /// `exclude`: item ids, split by commas; spaces around a comma are not part of an id.
@@ -128,6 +175,31 @@ impl Query {
             .map(check)
             .collect::<Result<_, _>>()
             .map_err(|error| Problem::rules(vec![error]))
+    }
+}
+
+/// Checks the names of a filter.
+pub(crate) fn checked_filter(filter: ItemFilter) -> Result<ItemFilter, Problem> {
+    let mut errors = Vec::new();
+    for (kind, names) in [
+        ("category", &filter.categories),
+        ("tag", &filter.tags),
+        ("author", &filter.authors),
+    ] {
+        if names.len() > NAMES_MAX {
+            let detail = format!("may have at most {NAMES_MAX} names");
+            errors.push(FieldError::new(kind, "too_many", detail));
+        }
+        for name in names {
+            if let Err(error) = swipeline_models::ids::validate_id(name) {
+                errors.push(FieldError::new(kind, "invalid", error.to_string()));
+            }
+        }
+    }
+    if errors.is_empty() {
+        Ok(filter)
+    } else {
+        Err(Problem::rules(errors))
     }
 }
 

@@ -10,12 +10,13 @@ use swipeline_models::wire::{FEED_N_MAX, FieldError, RankReply, RankRequest};
 
 use super::body::Body;
 use super::endpoint::Endpoint;
+use super::known;
 use super::problem::{Problem, ProblemDto};
 use super::reply::reply;
 use crate::server::AppState;
 
 /// Where given items are scored: the one POST that changes nothing.
-pub(crate) const RANK_PATH: &str = "/v1/rank";
+pub(super) const RANK_PATH: &str = "/v1/rank";
 /// The most items in one call.
 const RANK_ITEMS_MAX: usize = 1_000;
 
@@ -39,7 +40,7 @@ pub(crate) async fn rank_items(
     state: web::Data<AppState>,
     body: Body,
 ) -> Result<HttpResponse, Problem> {
-    let query = check(body.read::<RankRequest>()?)?;
+    let query = check(known::document(&request, || body.read::<RankRequest>())?)?;
     state.require_user(&request, &query.user)?;
     state.limits().check_user(query.user.as_str())?;
     let ranked = state.engine()?.rank(query).await?;

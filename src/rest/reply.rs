@@ -2,10 +2,11 @@
 
 use actix_web::http::StatusCode;
 use actix_web::http::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
-use actix_web::{HttpRequest, HttpResponse};
+use actix_web::{HttpMessage, HttpRequest, HttpResponse};
 use serde::Serialize;
 
-use super::problem::{Problem, ProblemKind};
+use super::known::Warnings;
+use super::problem::{Problem, ProblemItem, ProblemKind};
 
 /// How a document is written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -60,8 +61,23 @@ pub(crate) fn is_msgpack(media_type: &str) -> bool {
     )
 }
 
+/// A document with what of the call was not read.
+#[derive(Serialize)]
+struct Warned<'a, T> {
+    #[serde(flatten)]
+    document: &'a T,
+    warnings: &'a [ProblemItem],
+}
+
 /// An answer with a document.
 pub(crate) fn reply<T: Serialize>(request: &HttpRequest, document: &T) -> Result<HttpResponse, Problem> {
+    match request.extensions().get::<Warnings>() {
+        Some(Warnings(warnings)) => answer(request, &Warned { document, warnings }),
+        None => answer(request, document),
+    }
+}
+
+fn answer<T: Serialize>(request: &HttpRequest, document: &T) -> Result<HttpResponse, Problem> {
     let (media_type, body) = match Format::wanted(request.headers()) {
         Format::Json => (
             "application/json",

@@ -13,15 +13,6 @@ use super::query::Query;
 use super::reply::reply;
 use crate::server::AppState;
 
-/// The windows; the first one is the default.
-const WINDOWS: [(&str, StatsWindow); 6] = [
-    ("5m", StatsWindow::FiveMinutes),
-    ("1m", StatsWindow::OneMinute),
-    ("1h", StatsWindow::OneHour),
-    ("24h", StatsWindow::OneDay),
-    ("7d", StatsWindow::OneWeek),
-    ("30d", StatsWindow::ThirtyDays),
-];
 /// The steps of a series; the first one is none.
 const INTERVALS: [(&str, Option<i64>); 5] = [
     ("", None),
@@ -41,7 +32,7 @@ pub(super) fn endpoints() -> Vec<Endpoint> {
 /// combination of `channel`, `category`, `variant`, `position` and `region`. Kept for 30 days, over restarts.
 #[utoipa::path(get, path = "/v1/stats", tag = "operations",
     params(
-        ("window" = Option<String>, Query, description = "`1m`, `5m` (default), `1h`, `24h`, `7d` or `30d`"),
+        ("window" = Option<String>, Query, description = "Any length from `5s` to `30d`, such as `30m` or `3h`; `5m` when left out. Rounded up to whole steps of 5 s (up to 5 minutes), 1 minute (up to 2 hours), 1 hour (up to 7 days) or 1 day", example = "1h"),
         ("group_by" = Option<String>, Query, description = "Some of `channel,category,variant,position,region`"),
         ("interval" = Option<String>, Query, description = "A series in steps of `5s`, `1m`, `1h` or `1d`, not finer than the window is kept"),
         ("variant" = Option<String>, Query, description = "Of this experiment variant only, `experiment:variant`; brings what the experiment says"),
@@ -61,7 +52,11 @@ pub(crate) async fn get_stats(request: HttpRequest, state: web::Data<AppState>) 
 }
 
 fn question_of(query: &Query) -> Result<Question, Problem> {
-    let window = query.choice("window", &WINDOWS)?;
+    let window = match query.length_ms("window")? {
+        None => StatsWindow::FIVE_MINUTES,
+        Some(length_ms) => StatsWindow::of_length(length_ms)
+            .ok_or_else(|| Problem::rule("window", "out_of_range", "must be 5s to 30d"))?,
+    };
     let interval_ms = query.choice("interval", &INTERVALS)?;
     if interval_ms.is_some_and(|interval| interval < window.level().slot_ms() || interval > window.length_ms()) {
         let finest = INTERVALS
@@ -109,12 +104,17 @@ mod tests {
     #[test]
     fn a_question_is_read_and_what_cannot_be_answered_is_refused() {
         let asked = question("window=7d&group_by=channel,category&interval=1d&variant=e:b").expect("a question");
-        assert_eq!((asked.window, asked.interval_ms), (StatsWindow::OneWeek, Some(DAY_MS)));
+        assert_eq!((asked.window, asked.interval_ms), (StatsWindow::ONE_WEEK, Some(DAY_MS)));
         assert_eq!(asked.group_by, [Dimension::Channel, Dimension::Category]);
         assert_eq!(asked.filter.0[&Dimension::Variant], "e:b");
-        assert_eq!(question("").expect("a question").window, StatsWindow::FiveMinutes);
+        assert_eq!(
+            question("window=3h").expect("a question").window.length_ms(),
+            3 * HOUR_MS
+        );
+        assert_eq!(question("").expect("a question").window, StatsWindow::FIVE_MINUTES);
         let refused = [
-            "window=2h",
+            "window=2y",
+            "window=31d",
             "interval=1s",
             "window=24h&interval=1m",
             "window=5m&interval=1h",

@@ -95,7 +95,9 @@ fn tell_report(story: &mut Story, report: &Value) -> anyhow::Result<()> {
 async fn let_viewers_swipe(stage: &Stage) -> anyhow::Result<usize> {
     let feeds: Vec<anyhow::Result<(usize, Value)>> = stream::iter(0..VIEWERS)
         .map(|viewer| async move {
-            let feed = stage.get(&format!("/v1/users/viewer-{viewer}/feed?n={ITEMS}")).await?;
+            let feed = stage
+                .serve(&format!("/v1/users/viewer-{viewer}/feed?n={ITEMS}"))
+                .await?;
             Ok((viewer, feed))
         })
         .buffer_unordered(AT_A_TIME)

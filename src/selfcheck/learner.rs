@@ -69,7 +69,7 @@ pub(super) async fn walk(story: &mut Story) -> anyhow::Result<()> {
 
 /// A viewer likes and finishes what the loved author made, and skips everything else.
 async fn react(stage: &Stage, user: &str) -> anyhow::Result<()> {
-    let feed = stage.get(&format!("/v1/users/{user}/feed?n=10")).await?;
+    let feed = stage.serve(&format!("/v1/users/{user}/feed?n=10")).await?;
     let mut events = Vec::new();
     for item in feed["items"].as_array().into_iter().flatten() {
         let is_loved = item["item"]["author_id"] == LOVED;

@@ -74,7 +74,7 @@ async fn watch_until_ended(stage: &Stage) -> anyhow::Result<(Value, Value)> {
     eventually("both new items come to an end", async || {
         let viewer = format!("viewer{}", number % VIEWERS);
         number += 1;
-        let feed = stage.get(&format!("/v1/users/{viewer}/feed?n=10")).await?;
+        let feed = stage.serve(&format!("/v1/users/{viewer}/feed?n=10")).await?;
         let items = feed["items"].as_array().cloned().unwrap_or_default();
         if items.iter().any(|item| item["item_id"] == "bad") {
             stage.signal(&viewer, "skip", "bad").await?;

@@ -117,7 +117,7 @@ async fn caller(stage: &Stage, number: usize, seen: &Seen) -> anyhow::Result<()>
     let mut shown: HashSet<String> = HashSet::new();
     while !seen.is_enough.load(Ordering::Acquire) {
         let path = format!("/v1/users/{user}/feed?n=3");
-        let answer = stage.call(Method::GET, &path).send().await?;
+        let answer = stage.call(Method::POST, &path).send().await?;
         if answer.status() == 503 {
             ensure!(
                 answer.headers().contains_key("retry-after"),

@@ -151,6 +151,14 @@ impl Stage {
         Ok(())
     }
 
+    /// A feed that is served and counts as shown.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn serve(&self, path: &str) -> anyhow::Result<Value> {
+        self.send(Method::POST, path, &json!({})).await
+    }
+
     /// A one-shot feed; what it shows does not count as shown, so that it can be asked again.
     ///
     /// # Errors

@@ -272,7 +272,7 @@ fn has_body(request: &ServiceRequest) -> bool {
 
 /// Whether a call brings something that must not be lost; everything else can be asked again.
 fn brings_something(method: &Method, path: &str) -> bool {
-    !matches!(method.as_str(), "GET" | "HEAD") && path != crate::rest::RANK_PATH
+    !matches!(method.as_str(), "GET" | "HEAD") && !crate::rest::is_question(path)
 }
 
 fn take_place(places: &Places, brings_something: bool) -> Result<Place, Problem> {

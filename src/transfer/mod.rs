@@ -4,6 +4,7 @@
 //! ([`feeder`]), where imported rows go ([`sink`]), and the words in which an import is reported ([`progress`],
 //! [`summary`]). A format must not know where its rows go.
 
+mod archived;
 mod cells;
 mod csv;
 pub(crate) mod feeder;
@@ -33,6 +34,7 @@ use swipeline_models::item::Item;
 use swipeline_models::user::User;
 use swipeline_models::wire::FieldError;
 
+pub(crate) use archived::ArchivedRows;
 pub(crate) use cells::{item_cells, item_table, user_cells, user_table};
 pub(crate) use fields::field_names;
 pub(crate) use lines::Lines;

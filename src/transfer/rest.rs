@@ -20,6 +20,8 @@ const RETRY_WAIT_MAX: Duration = Duration::from_secs(30);
 const RETRY_WAIT_DEFAULT: Duration = Duration::from_secs(1);
 /// How long one call may take.
 const CALL_TIMEOUT: Duration = Duration::from_secs(120);
+/// How long an answer may take that is read as it comes: whole exports and backups.
+const LONG_ANSWER_TIMEOUT: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a connection may take.
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 
@@ -131,6 +133,33 @@ impl RestServer {
         Ok(serde_json::from_slice(&body)?)
     }
 
+    /// Asks for a long answer, which the caller reads as it comes.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn open(
+        &self,
+        segments: &[&str],
+        query: &[(&str, String)],
+    ) -> Result<reqwest::Response, RestError> {
+        let url = self.address(segments, query);
+        let shown = format!("{}{}", url.origin().ascii_serialization(), url.path());
+        let silent = |error: reqwest::Error| RestError::NoAnswer {
+            url: shown.clone(),
+            detail: root_cause(&error),
+        };
+        let mut request = self.http.get(url).timeout(LONG_ANSWER_TIMEOUT);
+        if let Some(credential) = &self.credential {
+            request = request.bearer_auth(credential);
+        }
+        let answer = request.send().await.map_err(silent)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        Err(refusal(status, &answer.bytes().await.map_err(silent)?))
+    }
+
     /// Sends a body and reads the answer. What the server has no room for now (429, 503) is sent again.
     ///
     /// # Errors
@@ -155,6 +184,16 @@ impl RestServer {
         }
         let answer = self.call(method, url, Some((content_type, body))).await?;
         Ok(serde_json::from_slice(&answer)?)
+    }
+
+    /// Deletes.
+    ///
+    /// # Errors
+    /// No answer, or a refusal.
+    pub(crate) async fn delete(&self, segments: &[&str]) -> Result<(), RestError> {
+        self.call(Method::DELETE, self.address(segments, &[]), None)
+            .await
+            .map(drop)
     }
 
     /// One try; "later" is a refusal like any other.

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::harness::{Server, eventually, problem};
 use crate::socket::Socket;
 
-async fn admin(server: &Server, method: Method, path: &str, body: Option<&Value>) -> Value {
+pub(crate) async fn admin(server: &Server, method: Method, path: &str, body: Option<&Value>) -> Value {
     let mut call = server.admin_call(method, path).header("x-changed-by", "alice");
     if let Some(body) = body {
         call = call.json(body);

@@ -171,7 +171,7 @@ async fn a_forgotten_user_is_in_no_file_and_in_no_export() {
             })
             .collect();
         server.send(Method::POST, "/v1/events", &json!(events)).await;
-        server.get(&format!("/v1/users/{user}/feed?n=5")).await;
+        server.serve(&format!("/v1/users/{user}/feed?n=5")).await;
     };
     for user in [gone, "stays"] {
         act(user, 0).await;
@@ -350,7 +350,7 @@ async fn pyarrow_reads_the_cold_files() {
         })
         .collect();
     server.send(Method::POST, "/v1/events", &json!(events)).await;
-    let feed = server.get("/v1/users/u/feed?n=7").await;
+    let feed = server.serve("/v1/users/u/feed?n=7").await;
     let served = feed["items"].as_array().expect("items").len();
     roll(&server).await;
     let only_file = |kind: &str| {

@@ -210,22 +210,16 @@ async fn parameters_of_the_query_are_checked() {
         ("/v1/users/u/feed?impressions=sometimes", "impressions"),
         ("/v1/users/u/feed?region=a%00", "region"),
         ("/v1/items/pets1/similar?n=0", "n"),
-        ("/v1/popular?window=2h", "window"),
+        ("/v1/popular?window=8d", "window"),
         ("/v1/popular?n=501", "n"),
         ("/v1/latest?n=0", "n"),
-        ("/v1/stats?window=2h", "window"),
+        ("/v1/stats?window=2y", "window"),
         ("/v1/stats?group_by=mood", "group_by"),
         ("/v1/stats?window=30d&interval=1h", "interval"),
     ] {
         let refused = problem(server.call(Method::GET, path).send().await.expect("an answer"), 422).await;
         assert_eq!(refused["errors"][0]["field"], field, "{path}: {refused}");
     }
-    assert_eq!(
-        server.get("/v1/users/u/feed?n=2&no_such_parameter=1").await["items"]
-            .as_array()
-            .map(Vec::len),
-        Some(2)
-    );
 }
 
 #[tokio::test]

@@ -52,7 +52,7 @@ async fn the_next_feed_comes_from_what_the_ranking_left_and_never_repeats() {
     let server = start().await;
     let mut shown = HashSet::new();
     for round in 0..5 {
-        let feed = server.get("/v1/users/u/feed").await;
+        let feed = server.serve("/v1/users/u/feed").await;
         assert_eq!((item_ids(&feed).len(), &feed["degraded"]), (10, &Value::Null));
         for id in item_ids(&feed) {
             assert!(shown.insert(id.clone()), "{id} was shown twice");
@@ -70,11 +70,11 @@ async fn whatever_matters_asks_for_a_new_ranking() {
     let server = start().await;
     let expect_miss = async |server: &Server, what: &str| {
         let before = uses(server, "feed").await;
-        server.get("/v1/users/u/feed?n=3").await;
+        server.serve("/v1/users/u/feed?n=3").await;
         let after = uses(server, "feed").await;
         assert_eq!((after.0, after.1), (before.0, before.1 + 1), "{what}");
         // And the one after it needs none.
-        server.get("/v1/users/u/feed?n=3").await;
+        server.serve("/v1/users/u/feed?n=3").await;
         assert_eq!(uses(server, "feed").await, (before.0 + 1, before.1 + 1), "{what}");
     };
     expect_miss(&server, "the first").await;
@@ -93,12 +93,12 @@ async fn whatever_matters_asks_for_a_new_ranking() {
     // What somebody else does is not this viewer's business for so short a time.
     let before = uses(&server, "feed").await;
     like(&server, "v", "pets2").await;
-    server.get("/v1/users/u/feed?n=3").await;
+    server.serve("/v1/users/u/feed?n=3").await;
     assert_eq!(uses(&server, "feed").await, (before.0 + 1, before.1));
     patch(&server, &json!({"caches": {"feed_ms": 0}})).await;
     let before = uses(&server, "feed").await;
-    server.get("/v1/users/u/feed?n=3").await;
-    server.get("/v1/users/u/feed?n=3").await;
+    server.serve("/v1/users/u/feed?n=3").await;
+    server.serve("/v1/users/u/feed?n=3").await;
     assert_eq!(uses(&server, "feed").await, before, "it is off");
 }
 
@@ -158,7 +158,7 @@ async fn a_profile_is_read_again_only_when_something_was_learned() {
         .await
         .expect("an answer");
     assert_eq!(server.get("/v1/users/u").await["recent"], json!(["pets1"]));
-    server.get("/v1/users/u/feed?n=4").await;
+    server.serve("/v1/users/u/feed?n=4").await;
     assert_eq!(server.get("/v1/users/u").await["counts"]["impression"], 4);
     server
         .call(Method::DELETE, "/v1/users/u")

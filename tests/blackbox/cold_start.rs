@@ -103,7 +103,7 @@ async fn a_new_item_gets_its_impressions_and_keeps_what_it_had_over_a_crash() {
     let mut viewer = 0;
     let shown = eventually("some impressions", async || {
         viewer += 1;
-        let feed = server.get(&format!("/v1/users/early{viewer}/feed")).await;
+        let feed = server.serve(&format!("/v1/users/early{viewer}/feed")).await;
         let given = feed["items"].as_array().expect("items").iter();
         for item in given.filter(|item| item["item_id"] == "fresh" && item["explore"] == true) {
             assert!(
@@ -122,7 +122,7 @@ async fn a_new_item_gets_its_impressions_and_keeps_what_it_had_over_a_crash() {
     assert!(after >= shown, "{after} after the crash, {shown} before");
     let state = eventually("the item is done", async || {
         viewer += 1;
-        server.get(&format!("/v1/users/late{viewer}/feed")).await;
+        server.serve(&format!("/v1/users/late{viewer}/feed")).await;
         let exploration = server.get("/v1/items/fresh?explain=true").await["exploration"].clone();
         (exploration["state"] == "done").then_some(exploration)
     })
@@ -163,7 +163,7 @@ async fn an_item_that_everybody_skips_is_given_up() {
     let exploration = eventually("the item comes to an end", async || {
         viewer += 1;
         let name = format!("viewer{viewer}");
-        let feed = item_ids(&server.get(&format!("/v1/users/{name}/feed")).await);
+        let feed = item_ids(&server.serve(&format!("/v1/users/{name}/feed")).await);
         if feed.contains(&"dud".to_owned()) {
             let skip = json!([{"user_id": name, "item_id": "dud", "type": "skip"}]);
             server.send(Method::POST, "/v1/events", &skip).await;

@@ -94,7 +94,7 @@ async fn every_level_shows_in_feeds_metrics_and_the_admin_api() {
         let event = json!([{"user_id": "u", "item_id": item, "type": "view", "watch_ms": 900}]);
         server.send(Method::POST, "/v1/events", &event).await;
         shown.insert(item);
-        let feed = server.get("/v1/users/u/feed").await;
+        let feed = server.serve("/v1/users/u/feed").await;
         let expected = if level == "full" { Value::Null } else { json!(level) };
         assert_eq!(feed["degraded"], expected, "{feed}");
         let ids = item_ids(&feed);
@@ -105,12 +105,12 @@ async fn every_level_shows_in_feeds_metrics_and_the_admin_api() {
     }
     // The private queue of a viewer of whom nothing is known is empty: what is popular comes.
     force(&server, "private_queue").await;
-    assert_eq!(server.get("/v1/users/new/feed").await["degraded"], "region_hot");
+    assert_eq!(server.serve("/v1/users/new/feed").await["degraded"], "region_hot");
     assert!(metric(&server, "swipeline_degraded_total{reason=\"private_queue\"} ").await >= 1.0);
     let transition = "swipeline_degradation_transitions_total{from=\"full\",to=\"smaller_set\"} ";
     assert!(metric(&server, transition).await >= 1.0);
     force(&server, "none").await;
-    assert_eq!(server.get("/v1/users/u/feed").await["degraded"], Value::Null);
+    assert_eq!(server.serve("/v1/users/u/feed").await["degraded"], Value::Null);
 }
 
 #[tokio::test]
@@ -120,7 +120,7 @@ async fn feeds_are_refused_before_events_and_made_up_for_afterwards() {
     let mut socket = Socket::of(&server, "u").await;
     force(&server, "refused").await;
     for call in [
-        server.call(Method::GET, "/v1/users/u/feed"),
+        server.call(Method::POST, "/v1/users/u/feed"),
         server
             .call(Method::POST, "/v1/rank")
             .json(&json!({"user_id": "u", "item_ids": ["pets1"]})),
@@ -212,7 +212,7 @@ async fn caller(number: usize, server: &Server, go_on: &AtomicBool, seen: &Mutex
     let mut sent = 0;
     while go_on.load(Ordering::Acquire) {
         let answer = server
-            .call(Method::GET, &format!("/v1/users/{user}/feed?n=3"))
+            .call(Method::POST, &format!("/v1/users/{user}/feed?n=3"))
             .send()
             .await;
         let answer = answer.expect("an answer");
@@ -299,7 +299,10 @@ async fn an_overload_walks_down_and_up_again_and_loses_no_acknowledged_event() {
         let place = |name: &Value| LEVELS.iter().position(|level| name == level).expect("a level") as i64;
         assert_eq!((place(&change["from"]) - place(&change["to"])).abs(), 1, "{change}");
     }
-    assert_eq!(server.get("/v1/users/caller0/feed?n=3").await["degraded"], Value::Null);
+    assert_eq!(
+        server.serve("/v1/users/caller0/feed?n=3").await["degraded"],
+        Value::Null
+    );
     let acked = acked.load(Ordering::Acquire);
     assert_eq!(views(&server).await, acked);
     server.kill().await;
@@ -308,7 +311,7 @@ async fn an_overload_walks_down_and_up_again_and_loses_no_acknowledged_event() {
     // What was served at any level counts as shown, also after the restart.
     for number in 0..CALLERS {
         let user = format!("caller{number}");
-        let feed = server.get(&format!("/v1/users/{user}/feed?n=3")).await;
+        let feed = server.serve(&format!("/v1/users/{user}/feed?n=3")).await;
         let known = seen.served.get(&user);
         assert!(
             item_ids(&feed)

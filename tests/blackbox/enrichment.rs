@@ -47,7 +47,7 @@ async fn an_untagged_item_is_found_by_those_who_like_its_subject_also_after_a_cr
         let event = json!([{"user_id": "cook", "item_id": format!("cooking{number}"), "type": "like"}]);
         server.send(Method::POST, "/v1/events", &event).await;
     }
-    let feed = server.get("/v1/users/cook/feed?n=20&explain=true").await;
+    let feed = server.serve("/v1/users/cook/feed?n=20&explain=true").await;
     assert!(item_ids(&feed).contains(&"new".to_owned()), "{feed}");
     let item = feed["items"]
         .as_array()

@@ -38,7 +38,7 @@ async fn let_viewers_swipe(server: &Server, viewers: std::ops::Range<u32>) -> Ha
     let mut events = Vec::new();
     for viewer in viewers {
         let user = format!("viewer-{viewer}");
-        let feed = server.get(&format!("/v1/users/{user}/feed?n=6")).await;
+        let feed = server.serve(&format!("/v1/users/{user}/feed?n=6")).await;
         let variant = feed["variant"].as_str().expect("a variant").to_owned();
         for (place, item) in item_ids(&feed).into_iter().enumerate() {
             // No two viewers are quite alike: of six items some like one more than others.
@@ -59,7 +59,7 @@ async fn let_viewers_swipe(server: &Server, viewers: std::ops::Range<u32>) -> Ha
 async fn viewers_split_in_half_and_are_served_by_their_variants_params() {
     let server = Server::start().await;
     server.put_catalogue(&["pets", "food"], 60).await;
-    assert_eq!(server.get("/v1/users/early/feed").await.get("variant"), None);
+    assert_eq!(server.serve("/v1/users/early/feed").await.get("variant"), None);
     set_params(&server, &half_and_half()).await;
     let mut split: HashMap<String, f64> = HashMap::new();
     for viewer in 0..300 {
@@ -107,7 +107,7 @@ async fn a_variant_can_be_forced_by_the_params_and_by_requests_where_they_allow_
     document["experiments"][0]["forced"] = json!({"tester": "b"});
     set_params(&server, &document).await;
     let feed = |query: &str| format!("/v1/users/ann/feed?impressions=explicit&{query}");
-    assert_eq!(server.get("/v1/users/tester/feed").await["variant"], "ranking:b");
+    assert_eq!(server.serve("/v1/users/tester/feed").await["variant"], "ranking:b");
     assert_eq!(server.get(&feed("")).await.get("variant"), None);
     let refused = server
         .call(Method::GET, &feed("variant=ranking:b"))

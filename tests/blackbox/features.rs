@@ -150,7 +150,7 @@ async fn labels_and_windows_survive_kill_9() {
     for number in 0..3 {
         signal(&server, "dan", "like", &format!("pets{number}")).await;
     }
-    server.get("/v1/users/dan/feed?n=5").await;
+    server.serve("/v1/users/dan/feed?n=5").await;
     let (before, labelled) = (
         features(&server, "dan").await,
         server.get("/v1/users/dan").await["label_times"].clone(),

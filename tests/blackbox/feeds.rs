@@ -13,7 +13,7 @@ async fn a_feed_never_repeats_and_ends_when_everything_was_shown() {
     server.put_catalogue(&["pets", "food", "cars"], 20).await;
     let mut shown = HashSet::new();
     for _ in 0..6 {
-        let feed = server.get("/v1/users/u/feed").await;
+        let feed = server.serve("/v1/users/u/feed").await;
         assert_eq!(feed["user_id"], "u");
         assert!(
             feed["request_id"].is_string() && feed["generated_at"].is_i64() && feed["took_us"].is_u64(),
@@ -36,7 +36,7 @@ async fn a_feed_never_repeats_and_ends_when_everything_was_shown() {
             assert!(shown.insert(id.clone()), "{id} was shown twice");
         }
     }
-    let last = server.get("/v1/users/u/feed").await;
+    let last = server.serve("/v1/users/u/feed").await;
     assert_eq!(last["items"], json!([]));
     assert_eq!(last["degraded"], "exhausted");
     assert_eq!(server.feed_ids("somebody-else", "n=60").await.len(), 60);
@@ -82,7 +82,7 @@ async fn what_is_excluded_hidden_or_deleted_does_not_come() {
 async fn explain_names_channels_and_scores() {
     let server = Server::start().await;
     server.put_catalogue(&["pets", "food"], 30).await;
-    let feed = server.get("/v1/users/u/feed?explain=true").await;
+    let feed = server.serve("/v1/users/u/feed?explain=true").await;
     let explain = &feed["items"][0]["explain"];
     assert!(
         explain["objectives"]
@@ -101,7 +101,7 @@ async fn explain_names_channels_and_scores() {
             .any(|channel| channel["kept"].as_u64().is_some_and(|kept| kept > 0)),
         "{feed}"
     );
-    let plain = server.get("/v1/users/u/feed").await;
+    let plain = server.serve("/v1/users/u/feed").await;
     assert!(
         plain.get("channels").is_none() && plain["items"][0].get("explain").is_none(),
         "{plain}"

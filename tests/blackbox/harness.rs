@@ -132,6 +132,11 @@ impl Server {
         serde_json::from_str(&text).expect("JSON")
     }
 
+    /// A feed that is served and counts as shown.
+    pub(crate) async fn serve(&self, path: &str) -> Value {
+        self.send(Method::POST, path, &json!({})).await
+    }
+
     /// POST or PUT of JSON that must answer 200.
     pub(crate) async fn send(&self, method: Method, path: &str, body: &Value) -> Value {
         let answer = self.call(method, path).json(body).send().await.expect("an answer");
@@ -157,9 +162,9 @@ impl Server {
         assert_eq!(reply, json!({"upserted": total, "rejected": []}));
     }
 
-    /// The ids of a feed over REST.
+    /// The ids of a feed over REST that counts as shown unless the query says otherwise.
     pub(crate) async fn feed_ids(&self, user: &str, query: &str) -> Vec<String> {
-        item_ids(&self.get(&format!("/v1/users/{user}/feed?{query}")).await)
+        item_ids(&self.serve(&format!("/v1/users/{user}/feed?{query}")).await)
     }
 
     /// Sends a signal such as `TERM`.

@@ -33,7 +33,7 @@ async fn hurry(server: &Server) {
 async fn teach(server: &Server) {
     for number in 0..FEEDS {
         let user = format!("u{}", number % 20);
-        let feed = server.get(&format!("/v1/users/{user}/feed?n={FEED_ITEMS}")).await;
+        let feed = server.serve(&format!("/v1/users/{user}/feed?n={FEED_ITEMS}")).await;
         let mut events = Vec::new();
         for item in feed["items"].as_array().expect("items") {
             let is_loved = item["item"]["author_id"] == LOVED;

@@ -25,12 +25,12 @@ async fn until_refused(server: &Server, path: &str, key: Option<&str>) -> reqwes
 async fn one_user_one_address_one_key_and_everybody_have_their_rate() {
     let server = Server::start_with(&[("LIMITS__USER_PER_S", "3")]).await;
     problem(until_refused(&server, "/v1/users/u/feed", None).await, 429).await;
-    server.get("/v1/users/somebody-else/feed").await;
+    server.serve("/v1/users/somebody-else/feed").await;
     server.get("/v1/latest").await;
     for _ in 0..20 {
         // Sockets of one user count as well; the handshake is refused before the upgrade.
         server
-            .call(Method::GET, "/v1/users/v/feed")
+            .call(Method::POST, "/v1/users/v/feed")
             .send()
             .await
             .expect("an answer");

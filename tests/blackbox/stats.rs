@@ -30,7 +30,7 @@ fn groups(stats: &Value, by: &str) -> Vec<(String, u64, u64)> {
 async fn an_event_counts_at_once_for_channel_category_and_position() {
     let server = Server::start().await;
     server.put_catalogue(&["pets", "food"], 40).await;
-    let feed = server.get("/v1/users/ann/feed?n=10").await;
+    let feed = server.serve("/v1/users/ann/feed?n=10").await;
     let ids = item_ids(&feed);
     let second = &feed["items"][1];
     events(
@@ -142,7 +142,7 @@ async fn counts_survive_a_crash_with_and_without_a_checkpoint() {
     server.put_catalogue(&["pets", "food"], 60).await;
     let question = "/v1/stats?window=24h&group_by=channel,category,position&interval=1h";
     for round in 0..3 {
-        let ids = item_ids(&server.get(&format!("/v1/users/u{round}/feed?n=8")).await);
+        let ids = item_ids(&server.serve(&format!("/v1/users/u{round}/feed?n=8")).await);
         let liked = json!([{"user_id": format!("u{round}"), "item_id": ids[2], "type": "like", "watch_ms": 500},
                            {"user_id": "quiet", "item_id": ids[3], "type": "complete", "position": 30}]);
         events(&server, liked).await;

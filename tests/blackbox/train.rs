@@ -29,7 +29,7 @@ async fn let_viewers_swipe(server: &Server) {
     for round in 0..FEEDS {
         for viewer in 0..VIEWERS {
             let (user, loved) = (format!("viewer-{viewer}"), CATEGORIES[viewer % 2]);
-            let feed = server.get(&format!("/v1/users/{user}/feed?n=10")).await;
+            let feed = server.serve(&format!("/v1/users/{user}/feed?n=10")).await;
             let items = feed["items"].as_array().expect("items");
             let answer = |(place, item): (usize, &Value)| {
                 let id = item["item_id"].as_str().expect("an id");
@@ -134,7 +134,7 @@ async fn a_model_trained_from_what_was_served_swaps_into_the_running_server() {
             .starts_with("trained-"),
         "{text}"
     );
-    let feed = server.get("/v1/users/viewer-0/feed?n=10").await;
+    let feed = server.serve("/v1/users/viewer-0/feed?n=10").await;
     assert_eq!(
         (feed["items"].as_array().map(Vec::len), &feed["degraded"]),
         (Some(10), &Value::Null),

@@ -225,8 +225,8 @@ fn what_cannot_work_is_told_clearly() {
     );
     check(
         &["export", "items", "--out", "x", "--url", "http://127.0.0.1:1"],
-        2,
-        "REST API",
+        1,
+        "does not answer",
     );
     check(
         &["export", "items", "--out", "x", "--since", "2026-01-01"],

@@ -333,7 +333,7 @@ mod tests {
 
     fn total(effects: &Effects) -> Counts {
         let question = Question {
-            window: StatsWindow::OneHour,
+            window: StatsWindow::ONE_HOUR,
             filter: Filter::default(),
             group_by: Vec::new(),
             interval_ms: None,

@@ -68,6 +68,8 @@ pub(super) fn open(
         archive,
         arbiters,
         checkpoint: tokio::sync::Mutex::default(),
+        backups: tokio::sync::Mutex::new(()),
+        patches: tokio::sync::Mutex::new(()),
         gate: Default::default(),
         catalogue_dirty: parking_lot::Mutex::default(),
         draining: AtomicBool::new(false),

@@ -1,6 +1,7 @@
 //! The params document: read, changed, gone back to.
 
 use super::*;
+use crate::session::PreviewFeed;
 
 impl Engine {
     /// The `params` document in force.
@@ -39,6 +40,35 @@ impl Engine {
     ) -> Result<Arc<ParamsDocument>, EngineError> {
         self.change_params(move |shared| shared.params.patch(shared, &patch, &edit))
             .await
+    }
+
+    /// What the document would be, whole or as a merge patch over the one in force; changes nothing. With a feed's request
+    /// also the feed as it would be, which nobody is shown.
+    ///
+    /// # Errors
+    /// `InvalidMany` names every bad key; `Outdated` when another version than the expected one is in force; `Overloaded` or
+    /// `Unavailable` for the feed.
+    pub async fn preview_params(
+        &self,
+        document: serde_json::Value,
+        is_patch: bool,
+        edit: ParamsEdit,
+        feed: Option<FeedRequest>,
+    ) -> Result<(ParamsDocument, Option<FeedDto>), EngineError> {
+        let shared = self.shared.clone();
+        let read = tokio::task::spawn_blocking(move || shared.params.preview(&shared, document, is_patch, &edit));
+        let preview = read
+            .await
+            .map_err(|error| EngineError::Unavailable(error.to_string()))??;
+        let Some(request) = feed else {
+            return Ok((preview, None));
+        };
+        let ask = || PreviewFeed {
+            request: request.clone(),
+            params: preview.params.clone(),
+        };
+        let feed = self.shared.sessions.ask(&self.shared, &request.user, ask).await?;
+        Ok((preview, Some(feed)))
     }
 
     /// Makes an earlier version the newest again.

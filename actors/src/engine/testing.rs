@@ -49,16 +49,5 @@ pub(crate) fn like(user: &UserId, item: &str) -> Event {
 
 /// Five items for a viewer.
 pub(crate) fn request(user: &UserId) -> FeedRequest {
-    FeedRequest {
-        user: user.clone(),
-        n: 5,
-        scene: None,
-        region: None,
-        device: None,
-        network: None,
-        exclude: Vec::new(),
-        explain: false,
-        explicit_impressions: false,
-        variant: None,
-    }
+    FeedRequest::plain(user.clone(), 5)
 }

@@ -1,10 +1,15 @@
 //! Users: what the outside says about them, and what is known of them.
 
+use std::ops::ControlFlow;
+
 use swipeline_models::ids::ItemId;
+use swipeline_models::session::SessionSnapshot;
 use swipeline_models::user::User;
-use swipeline_models::wire::UserProfileDto;
+use swipeline_models::wire::{HistoryEventDto, UserDto, UserProfileDto};
 
 use super::*;
+use crate::records::decode_bytes;
+use crate::session::{GetHistory, PatchUser};
 
 impl Engine {
     /// Takes what the outside says about a user. Durable when it returns.
@@ -61,6 +66,65 @@ impl Engine {
             item: item.cloned(),
         };
         self.shared.sessions.ask(&self.shared, user, ask).await
+    }
+
+    /// Changes what the outside says about a user in part (RFC 7396). Returns what is kept now, `None` for a user nobody has
+    /// heard of. Durable when it returns.
+    ///
+    /// # Errors
+    /// `Invalid` for what is no user any more, `Overloaded`, `JournalFailed` or `Unavailable`.
+    pub async fn patch_user(&self, user: &UserId, patch: serde_json::Value) -> Result<Option<UserDto>, EngineError> {
+        let patch = Arc::new(patch);
+        let ask = || PatchUser { patch: patch.clone() };
+        let Some((kept, sequence)) = self.shared.sessions.ask(&self.shared, user, ask).await?? else {
+            return Ok(None);
+        };
+        self.wait_durable(sequence).await?;
+        Ok(Some(kept))
+    }
+
+    /// What a user did, the newest first: the last 200 actions. `None` for a user nobody has heard of.
+    ///
+    /// # Errors
+    /// `Overloaded` or `Unavailable`.
+    pub async fn history(&self, user: &UserId) -> Result<Option<Vec<HistoryEventDto>>, EngineError> {
+        let _call = self.shared.overload.enter_call();
+        self.shared.sessions.ask(&self.shared, user, || GetHistory).await
+    }
+
+    /// Up to `n` users whose ids begin with `prefix`, from the first id on that is not before `from`, in the order of ids.
+    ///
+    /// # Errors
+    /// `Unavailable` when the snapshots cannot be read.
+    pub async fn users(&self, prefix: &str, from: &str, n: usize) -> Result<Vec<UserDto>, EngineError> {
+        if from <= prefix {
+            // What is known of active users stands in their sessions only. Once for all pages.
+            service::checkpoint(&self.shared).await?;
+        }
+        let (prefix, from) = (prefix.to_owned(), from.max(prefix).to_owned());
+        let read = self.shared.read_beside(move |shared| {
+            let mut users = Vec::with_capacity(n.min(1_000));
+            let walked = shared
+                .storage
+                .snapshots
+                .for_each_from(Tree::Sessions, from.as_bytes(), &mut |key, value| {
+                    if !key.starts_with(prefix.as_bytes()) || users.len() >= n {
+                        return ControlFlow::Break(());
+                    }
+                    if let (Ok(id), Ok(snapshot)) = (std::str::from_utf8(key), decode_bytes::<SessionSnapshot>(value)) {
+                        users.push(UserDto {
+                            id: id.to_owned(),
+                            ..snapshot.described().cloned().unwrap_or_default()
+                        });
+                    }
+                    ControlFlow::Continue(())
+                });
+            walked
+                .map(|_| users)
+                .map_err(|error| EngineError::Unavailable(error.to_string()))
+        });
+        read.await
+            .unwrap_or_else(|| Err(EngineError::Unavailable("the list broke off".to_owned())))
     }
 
     /// The journal number to wait for.

@@ -34,6 +34,11 @@ pub(crate) struct RecordSignal(pub(crate) Recorded);
 #[rtype(result = "()")]
 pub(crate) struct ItemTick;
 
+/// All statistics of the item.
+#[derive(Message)]
+#[rtype(result = "ItemStats")]
+pub(crate) struct ReadStats;
+
 /// Write down the statistics if they have changed since the last time.
 #[derive(Message)]
 #[rtype(result = "Option<Vec<u8>>")]
@@ -121,6 +126,14 @@ impl Handler<ItemTick> for ItemActor {
             self.shared.items.forget_actor(self.row);
             context.stop();
         }
+    }
+}
+
+impl Handler<ReadStats> for ItemActor {
+    type Result = actix::MessageResult<ReadStats>;
+
+    fn handle(&mut self, _read: ReadStats, _context: &mut Self::Context) -> Self::Result {
+        actix::MessageResult(self.stats.clone())
     }
 }
 

@@ -12,13 +12,14 @@ use parking_lot::{Mutex, RwLock};
 use rustc_hash::{FxBuildHasher, FxHashSet};
 use swipeline_models::event::Signal;
 use swipeline_models::ids::{Row, Word};
-use swipeline_models::popularity::{ItemReading, TrendingBuilder};
+use swipeline_models::popularity::{ItemReading, ItemStats, TrendingBuilder};
 use swipeline_models::time::TimestampMs;
 use swipeline_models::world::World;
 use swipeline_storage::{SnapshotOp, Tree};
 use tokio::sync::Notify;
 
-use super::actor::{ItemActor, ItemSnapshot, ItemTick, RecordSignal};
+use super::actor::{ItemActor, ItemSnapshot, ItemTick, ReadStats, RecordSignal};
+use super::stored::{item_now, stored_item};
 use crate::clock;
 use crate::shared::SharedRef;
 
@@ -206,6 +207,21 @@ impl ItemRouter {
             }
         }
         rows
+    }
+
+    /// The statistics of an item: of its actor, or as they were stored.
+    pub(crate) async fn stats(&self, shared: &SharedRef, row: Row) -> ItemStats {
+        let actor = self.actors.get(&row).map(|actor| actor.clone());
+        if let Some(actor) = actor
+            && let Ok(stats) = actor.send(ReadStats).await
+        {
+            return stats;
+        }
+        if let Some(stored) = item_now(shared, row) {
+            return stored.stats;
+        }
+        let read = shared.read_beside(move |shared| stored_item(shared, row).stats);
+        read.await.unwrap_or_default()
     }
 
     /// Delivers what waited, also to actors that have to be waited for.

@@ -28,6 +28,8 @@ pub(crate) const PARAMS_HISTORY_MAX: usize = 100;
 const HISTORY_KEY: &[u8] = b"history";
 /// Before the number of a version in the key of its row.
 const VERSION_KEY: u8 = b'v';
+/// How many documents of scenes are kept ready.
+const SCENE_DOCUMENTS_MAX: usize = 128;
 
 /// Versions of the document, the newest last.
 pub(crate) struct ParamsService {
@@ -35,6 +37,8 @@ pub(crate) struct ParamsService {
     history: Mutex<VecDeque<Arc<ParamsDocument>>>,
     /// Who is in which variant by the document in force.
     plan: ArcSwap<Plan>,
+    /// Documents as they hold in scenes, with the document and the scene that each was made from.
+    scenes: Mutex<Vec<(Arc<Params>, String, Arc<Params>)>>,
     /// Keys in the store; the last checkpoint that was written through knows.
     stored: Mutex<FxHashSet<Vec<u8>>>,
 }
@@ -68,6 +72,7 @@ impl Default for ParamsService {
         });
         Self {
             plan: ArcSwap::from_pointee(Plan::of_version(first.params.clone(), first.version)),
+            scenes: Mutex::default(),
             current: ArcSwap::from(first.clone()),
             history: Mutex::new(VecDeque::from([first])),
             stored: Mutex::default(),
@@ -84,6 +89,26 @@ impl ParamsService {
     /// Who is in which variant of which experiment.
     pub(crate) fn plan(&self) -> Guard<Arc<Plan>> {
         self.plan.load()
+    }
+
+    /// A document as it holds in a scene; itself where the scene changes nothing of it.
+    pub(crate) fn in_scene(&self, params: &Arc<Params>, scene: &str) -> Arc<Params> {
+        let mut made = self.scenes.lock();
+        let known = made
+            .iter()
+            .find(|(base, name, _)| Arc::ptr_eq(base, params) && name == scene);
+        if let Some((_, _, inside)) = known {
+            return inside.clone();
+        }
+        let inside = match params.in_scene(scene) {
+            Ok(Some(inside)) => Arc::new(inside),
+            Ok(None) | Err(_) => return params.clone(),
+        };
+        if made.len() >= SCENE_DOCUMENTS_MAX {
+            made.clear();
+        }
+        made.push((params.clone(), scene.to_owned(), inside.clone()));
+        inside
     }
 
     /// All versions that can be gone back to, the newest first.
@@ -199,6 +224,38 @@ impl ParamsService {
         let params = parse(document).map_err(EngineError::InvalidMany)?;
         let mut history = self.begin(edit)?;
         self.install(shared, &mut history, Arc::new(params), edit, None)
+    }
+
+    /// What the document would be, whole or as a merge patch over the one in force; changes nothing.
+    pub(crate) fn preview(
+        &self,
+        shared: &Shared,
+        document: Value,
+        is_patch: bool,
+        edit: &ParamsEdit,
+    ) -> Result<ParamsDocument, EngineError> {
+        drop(self.begin(edit)?);
+        let current = self.current();
+        let document = if is_patch {
+            let unreadable = |error: serde_json::Error| EngineError::Unavailable(error.to_string());
+            let mut whole = serde_json::to_value(&*current.params).map_err(unreadable)?;
+            merge_patch(&mut whole, &document);
+            whole
+        } else {
+            document
+        };
+        let params = parse(document).map_err(EngineError::InvalidMany)?;
+        refuse_unknown_models(shared, &params)?;
+        let (changes, changes_left_out) = changes_between(&current.params, &params);
+        Ok(ParamsDocument {
+            version: current.version,
+            changed_at: clock::now().0,
+            changed_by: edit.by.clone(),
+            rolled_back_to: None,
+            changes,
+            changes_left_out,
+            params: Arc::new(params),
+        })
     }
 
     /// Changes some keys of the document in force (RFC 7396). Changes follow each other: none is lost when two come at a

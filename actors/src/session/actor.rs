@@ -14,6 +14,7 @@ use swipeline_models::wire::{UserDto, UserProfileDto};
 
 use super::messages::*;
 use super::overloaded::KeptProfile;
+use super::pages::Pages;
 use super::registry::Activity;
 use super::sent::number_anew;
 use super::sockets::Sockets;
@@ -45,6 +46,8 @@ pub(crate) struct SessionActor {
     pub(super) pool_tag: Tag,
     /// What the last ranking left.
     pub(super) queue: PrivateQueue,
+    /// Feeds that were looked at.
+    pub(super) pages: Pages,
     pub(super) sockets: Sockets,
     pub(super) settings: SessionSettings,
     pub(super) variant_cache: VariantCache,
@@ -67,6 +70,8 @@ pub(super) struct SessionSettings {
     pub(super) device: Option<String>,
     /// By which kind of network.
     pub(super) network: Option<String>,
+    /// Where in the app.
+    pub(super) scene: Option<String>,
     /// Whether the last feed found nothing.
     pub(super) is_exhausted: bool,
     /// The variants that a client wished to be served under.
@@ -88,6 +93,7 @@ impl SessionActor {
             pending: PendingOutcomes::default(),
             pool_tag: 0,
             queue: PrivateQueue::default(),
+            pages: Pages::default(),
             sockets: Sockets::default(),
             settings: SessionSettings::default(),
             variant_cache: VariantCache::default(),
@@ -264,6 +270,7 @@ impl Handler<Forget> for SessionActor {
         // A socket that is being closed may hold on to what the registry knew for a moment more.
         *self.activity.profile.lock() = None;
         self.state = SessionState::new(self.state.user.clone());
+        self.pages.clear();
         self.pending = PendingOutcomes::default();
         self.activity.is_dirty.store(false, Ordering::Release);
         self.shared.sessions.remove(&self.state.user, &context.address());

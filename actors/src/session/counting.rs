@@ -40,11 +40,22 @@ impl SessionActor {
         marks
     }
 
+    /// Which of events that are about to be journaled together report once more what was reported as shown before.
+    pub(super) fn repeated_showings(&self, events: &[(Event, Row)]) -> Vec<bool> {
+        let mut reported = FxHashSet::default();
+        let repeats = events.iter().map(|(event, _)| {
+            let hash = event.item.hash64();
+            event.signal == Signal::Impression && !(self.state.impression_is_due(hash) && reported.insert(hash))
+        });
+        repeats.collect()
+    }
+
     /// What items count as that are about to be journaled as shown.
     pub(super) fn marks_of_shown(&self, items: &[&ServedItem], at: TimestampMs) -> Vec<EffectMark> {
         let marks = items.iter().enumerate().map(|(place, item)| {
             let is_new_visit = place == 0 && is_new_visit(&self.state, at);
-            self.mark_of(Some(item)).with_firsts(true, false, is_new_visit)
+            let newly_shown = !self.state.exposure.contains(item.hash);
+            self.mark_of(Some(item)).with_firsts(newly_shown, false, is_new_visit)
         });
         marks.collect()
     }

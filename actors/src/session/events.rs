@@ -3,6 +3,7 @@
 use std::time::Instant;
 
 use actix::{Context, Handler};
+use rustc_hash::FxHashSet;
 use swipeline_models::event::{ContextValue, Event, Signal};
 use swipeline_models::ids::{EventId, Row, Word};
 use swipeline_models::learn::learn_event;
@@ -170,10 +171,16 @@ impl SessionActor {
             EventSource::Live => self.marks_of_events(&counted).into_iter().map(Some).collect(),
             EventSource::History => vec![None; counted.len()],
         };
-        let records = counted.iter().zip(&marks).map(|((event, row), mark)| EventRecord {
-            mark: mark.clone(),
-            ..EventRecord::of(event, *row)
-        });
+        let repeats = self.repeated_showings(&counted);
+        let records = counted
+            .iter()
+            .zip(&marks)
+            .zip(&repeats)
+            .map(|(((event, row), mark), repeats_showing)| EventRecord {
+                mark: mark.clone(),
+                repeats_showing: *repeats_showing,
+                ..EventRecord::of(event, *row)
+            });
         let records = records.collect();
         let variant = self.variant();
         let entry = JournalEntry::Events {
@@ -188,8 +195,13 @@ impl SessionActor {
         ingested.accepted = counted.len();
         ingested.sequence = sequence;
         let params = &variant.viewer.params;
-        for ((event, row), mark) in counted.iter().zip(&marks) {
-            let is_counted = count_event(&self.shared, params, &mut self.state, event, *row, sequence).is_some();
+        for (((event, row), mark), repeats_showing) in counted.iter().zip(&marks).zip(repeats) {
+            let recording = Recording {
+                row: *row,
+                sequence,
+                repeats_showing,
+            };
+            let is_counted = count_event(&self.shared, params, &mut self.state, event, recording).is_some();
             if let Some(mark) = mark.as_ref().filter(|_| is_counted) {
                 let counted = Counted {
                     counts: mark.counts(event.signal, event.watch_ms.unwrap_or(0)),
@@ -246,6 +258,11 @@ impl SessionActor {
                 .sockets
                 .refuse(socket, id, "variant_refused", error.to_string(), None);
         }
+        if let Err(error) = self.check_scene(&self.params(), hello.scene.as_deref()) {
+            return self
+                .sockets
+                .refuse(socket, id, "unknown_scene", error.to_string(), None);
+        }
         self.greet(socket, hello);
     }
 
@@ -289,9 +306,10 @@ impl SessionActor {
     /// Lets items count as shown. Returns how many were not before.
     pub(super) fn show(&mut self, items: &[ServedItem]) -> Result<usize, EngineError> {
         items.iter().for_each(|item| self.pending.see(item.hash));
+        let mut once = FxHashSet::default();
         let unseen: Vec<&ServedItem> = items
             .iter()
-            .filter(|item| !self.state.exposure.contains(item.hash))
+            .filter(|item| self.state.impression_is_due(item.hash) && once.insert(item.hash))
             .collect();
         if unseen.is_empty() {
             return Ok(0);
@@ -345,7 +363,7 @@ pub(super) fn count_shown(
     at: TimestampMs,
     params: &Params,
 ) {
-    if !state.show(hash, params) {
+    if !state.report_shown(hash, params) {
         return;
     }
     state.counts[Signal::Impression as usize] += 1;
@@ -363,6 +381,13 @@ pub(super) fn region_of(shared: &SharedRef, state: &SessionState, event: &Event)
     }
 }
 
+/// How an event stands in the journal.
+struct Recording {
+    row: Row,
+    sequence: u64,
+    repeats_showing: bool,
+}
+
 /// Lets one event count everywhere: state, co-engagement, like sessions, and the item's actor. `None` when the item has
 /// just been deleted.
 fn count_event(
@@ -370,15 +395,22 @@ fn count_event(
     params: &Params,
     state: &mut SessionState,
     event: &Event,
-    row: Row,
-    sequence: u64,
+    recording: Recording,
 ) -> Option<Applied> {
+    let Recording {
+        row,
+        sequence,
+        repeats_showing,
+    } = recording;
     let applied = learn_event(&shared.world, params, state, event, row)?;
     if applied.is_late {
         metrics::counter!("swipeline_late_events_total").increment(1);
     }
     if applied.labels_earned > 0 {
         metrics::counter!("swipeline_labels_earned_total").increment(applied.labels_earned as u64);
+    }
+    if repeats_showing {
+        return Some(applied);
     }
     let region = region_of(shared, state, event);
     let watch_ms = event.watch_ms.unwrap_or(0);

@@ -4,11 +4,12 @@ use std::borrow::Cow;
 use std::sync::{Arc, OnceLock};
 
 use actix::{AsyncContext, Context, Handler};
-use swipeline_models::catalogue::CatalogueSnapshot;
+use swipeline_models::catalogue::{CatalogueSnapshot, ItemFilter};
 use swipeline_models::experiment::WishError;
 use swipeline_models::ids::{ItemId, Word};
 use swipeline_models::params::Params;
 use swipeline_models::pipeline::{Effort, Query, RequestContext, Slate, run};
+use swipeline_models::recall::Pool;
 use swipeline_models::wire::{
     FeedAsk, FeedDto, FeedMode, FeedPushDto, FieldError, Hello, MessageId, ServerMessage, SessionParamsDto,
 };
@@ -23,7 +24,7 @@ use super::situation::Situation;
 use super::slate_dto::{channel_reports, feed_items, served_items};
 use super::variant::ServedVariant;
 use super::wish::PushWish;
-use crate::api::EngineError;
+use crate::api::{EngineError, Showing};
 use crate::clock;
 use crate::outbox::{CloseReason, PushedFeed};
 use crate::pipeline_metrics::PipelineMetrics;
@@ -47,6 +48,7 @@ impl Handler<Attach> for SessionActor {
         if let Some(wish) = &hello.variant {
             self.wish_for(wish).map_err(|error| variant_error(&error))?;
         }
+        self.check_scene(&self.params(), hello.scene.as_deref())?;
         let socket = self.sockets.add(outbox);
         self.activity
             .sockets
@@ -96,19 +98,36 @@ impl Handler<OneShot> for SessionActor {
     fn handle(&mut self, OneShot { request }: OneShot, context: &mut Context<Self>) -> Self::Result {
         self.touch();
         let started = clock::monotonic_ns();
-        let excluded = hashes(request.exclude.iter().map(ItemId::hash64));
-        let ranked_at = self.state.journal_sequence;
-        let situation = Situation {
-            region: self.region_of(request.region.as_deref()),
-            device: request.device.as_deref(),
-            network: request.network.as_deref(),
+        let before = match &request.after {
+            Some(after) => self.pages.up_to(after).ok_or_else(|| unknown_feed(after))?,
+            None => Vec::new(),
         };
+        let excluded = hashes(request.exclude.iter().map(ItemId::hash64).chain(before));
+        let ranked_at = self.state.journal_sequence;
         let variant = match &request.variant {
             Some(wish) => self.wished_variant(wish).map_err(|error| variant_error(&error))?,
             None => self.variant(),
         };
+        let scene = request.scene.as_deref();
+        self.check_scene(&variant.viewer.params, scene)?;
+        let filter = self.test_of(&variant.viewer.params, scene, &request.filter);
+        let is_apart = filter.is_some() || variant.viewer.params.scenes.contains_key(scene.unwrap_or_default());
+        let variant = self.variant_in(variant, scene);
+        let situation = Situation {
+            region: self.region_of(request.region.as_deref()),
+            device: request.device.as_deref(),
+            network: request.network.as_deref(),
+            filter: filter.as_ref(),
+        };
+        let stamp = self.page_stamp(variant.tag);
+        // Whoever asks for reasons or for a variant wants to know how it is now.
+        let may_repeat = request.showing == Showing::Look && !request.explain && request.variant.is_none();
+        if may_repeat && let Some(feed) = self.page_again(&request, stamp) {
+            return Ok((FeedDto::clone(&feed), 0));
+        }
+        let counts = request.showing == Showing::Counted;
         // A client that reports itself what was seen asks to be ranked for, and so does one that wishes a variant.
-        let next = if request.explicit_impressions || request.variant.is_some() {
+        let next = if !counts || request.variant.is_some() || is_apart {
             None
         } else {
             let params = &variant.viewer.params;
@@ -120,7 +139,7 @@ impl Handler<OneShot> for SessionActor {
         let served = served_items(&slate, &snapshot, &variant);
         self.state.served.note_one_shot(&served);
         let mut sequence = 0;
-        if !request.explicit_impressions {
+        if counts {
             match self.show(&served) {
                 Ok(_) => sequence = self.state.journal_sequence,
                 // It cannot be kept now that these were shown: the viewer is served all the same.
@@ -128,10 +147,11 @@ impl Handler<OneShot> for SessionActor {
                 Err(error) => return Err(error),
             }
         }
+        let region = self.region_name(request.region.as_deref(), situation.region);
         let feed = FeedDto {
             request_id: new_request_id(),
             user_id: self.state.user.as_str().to_owned(),
-            items: feed_items(&slate, &snapshot, &self.shared.world.mixers),
+            items: feed_items(&slate, &snapshot, &self.shared.world.mixers, region.as_deref()),
             cause: Cow::Borrowed("request"),
             variant: variant.label(),
             degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
@@ -141,6 +161,10 @@ impl Handler<OneShot> for SessionActor {
             channels: request.explain.then(|| channel_reports(&slate, &self.shared.world)),
         };
         self.log_served(slots, &feed.request_id, ranked_at, situation, &variant);
+        let open = if counts { &[][..] } else { &served[..] };
+        let again = may_repeat.then(|| (request.clone(), stamp, Arc::new(feed.clone())));
+        let open = open.iter().map(|item| item.hash).collect();
+        self.pages.push(&feed.request_id, request.after.clone(), open, again);
         if self.is_stranger() {
             self.shared.sessions.strangers.add(context.address(), &self.activity);
         }
@@ -159,6 +183,7 @@ impl SessionActor {
             (&mut self.settings.region, &hello.region),
             (&mut self.settings.device, &hello.device),
             (&mut self.settings.network, &hello.network),
+            (&mut self.settings.scene, &hello.scene),
         ] {
             if given.is_some() {
                 wish.clone_from(given);
@@ -232,12 +257,16 @@ impl SessionActor {
         let excluded = hashes(by_client.chain(held).collect::<Vec<_>>().into_iter());
         // Cloned, because making a slate borrows the whole session.
         let (device, network) = (self.settings.device.clone(), self.settings.network.clone());
+        let scene = self.settings.scene.clone();
+        let variant = self.variant();
+        let filter = self.test_of(&variant.viewer.params, scene.as_deref(), &ItemFilter::default());
+        let variant = self.variant_in(variant, scene.as_deref());
         let situation = Situation {
             region: self.wished_region(),
             device: device.as_deref(),
             network: network.as_deref(),
+            filter: filter.as_ref(),
         };
-        let variant = self.variant();
         let n = wish
             .n
             .or(self.settings.n)
@@ -248,13 +277,14 @@ impl SessionActor {
         self.settings.is_exhausted = slate.items.is_empty();
         let sent = served_items(&slate, &snapshot, &variant);
         let mode = wish.mode;
+        let region = self.region_name(self.settings.region.as_deref(), situation.region);
         let feed = FeedPushDto {
             seq: self.state.feed_seq,
             id: wish.id,
             request_id: new_request_id(),
             mode: wish.mode,
             cause: wish.cause,
-            items: feed_items(&slate, &snapshot, &self.shared.world.mixers),
+            items: feed_items(&slate, &snapshot, &self.shared.world.mixers, region.as_deref()),
             variant: variant.label(),
             degraded: slate.degraded.map(|degraded| Cow::Borrowed(degraded.name())),
             took_us: elapsed_us(started),
@@ -288,6 +318,8 @@ impl SessionActor {
             self.pool_tag = variant.tag;
         }
         let query = self.query(&variant.viewer.params, n, situation, excluded, explain);
+        // What was recalled for a filter is of no use without it, and the other way round.
+        let mut own_pool = situation.filter.map(|_| Pool::default());
         if let Some(made) = self.slate_of_level(&query) {
             return made;
         }
@@ -297,11 +329,14 @@ impl SessionActor {
             .holds_pool
             .store(true, std::sync::atomic::Ordering::Relaxed);
         let made = Self::with_scratch(|scratch| {
-            let slate = run(world, &self.state, &mut self.pool, &query, scratch);
+            let pool = own_pool.as_mut().unwrap_or(&mut self.pool);
+            let slate = run(world, &self.state, pool, &query, scratch);
             let snapshot = Arc::clone(&world.catalogue.load());
             let slots = slots_to_log(&self.shared, &self.state.user, &slate, &snapshot, scratch);
             let rows = rows_served(&self.state, &query, &slate, &snapshot, scratch);
-            keep_ranking(&mut self.queue, &slate, &snapshot, &query, stamp, scratch);
+            if situation.filter.is_none() {
+                keep_ranking(&mut self.queue, &slate, &snapshot, &query, stamp, scratch);
+            }
             ((slate, snapshot, slots), rows)
         });
         let (made, rows) = made;
@@ -335,6 +370,7 @@ impl SessionActor {
                 network: situation.network,
             },
             excluded,
+            limits: self.limits_of(situation),
             params,
             explain,
             effort: Effort::at(self.level()),
@@ -363,10 +399,15 @@ impl SessionActor {
 }
 
 /// Sorted, for the membership test.
-fn hashes(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
+pub(super) fn hashes(hashes: impl Iterator<Item = u64>) -> Vec<u64> {
     let mut hashes: Vec<u64> = hashes.collect();
     hashes.sort_unstable();
     hashes
+}
+
+fn unknown_feed(after: &str) -> EngineError {
+    let detail = format!("{after:?} is no feed that this user was sent lately; ask without `after`");
+    EngineError::Invalid(FieldError::new("after", "unknown_feed", detail))
 }
 
 fn variant_error(error: &WishError) -> EngineError {
@@ -374,10 +415,10 @@ fn variant_error(error: &WishError) -> EngineError {
 }
 
 /// Unique and in the order of time, which a thread keeps for its own ids without a lock that all share.
-fn new_request_id() -> String {
+pub(super) fn new_request_id() -> String {
     REQUEST_IDS.with(|context| Uuid::new_v7(Timestamp::now(context)).simple().to_string())
 }
 
-fn elapsed_us(started_ns: u64) -> u64 {
+pub(super) fn elapsed_us(started_ns: u64) -> u64 {
     (clock::monotonic_ns() - started_ns) / 1_000
 }

@@ -6,8 +6,11 @@ use std::time::Instant;
 use actix::Message;
 use swipeline_models::event::Event;
 use swipeline_models::ids::ItemId;
+use swipeline_models::params::Params;
 use swipeline_models::user::User;
-use swipeline_models::wire::{ClientMessage, FeedDto, Hello, MessageId, RankReply, Rejection, UserProfileDto};
+use swipeline_models::wire::{
+    ClientMessage, FeedDto, Hello, HistoryEventDto, MessageId, RankReply, Rejection, UserDto, UserProfileDto,
+};
 
 use crate::api::{EngineError, FeedRequest, RankQuery};
 use crate::outbox::SocketOutbox;
@@ -77,6 +80,14 @@ pub(crate) struct OneShot {
     pub(crate) request: FeedRequest,
 }
 
+/// A feed as it would be under other params: nothing of it is remembered.
+#[derive(Message)]
+#[rtype(result = "FeedDto")]
+pub(crate) struct PreviewFeed {
+    pub(crate) request: FeedRequest,
+    pub(crate) params: Arc<Params>,
+}
+
 /// Scores for given items.
 #[derive(Message)]
 #[rtype(result = "Result<RankReply, EngineError>")]
@@ -100,6 +111,19 @@ pub(crate) struct GetProfile {
 pub(crate) struct Describe {
     pub(crate) user: User,
 }
+
+/// Changes what the outside says about the user in part (RFC 7396). The reply is what is kept now, with the journal number to
+/// wait for; `None` when nothing is known of the user.
+#[derive(Message)]
+#[rtype(result = "Result<Option<(UserDto, u64)>, EngineError>")]
+pub(crate) struct PatchUser {
+    pub(crate) patch: Arc<serde_json::Value>,
+}
+
+/// What the user did, the newest first; `None` when nothing is known of the user.
+#[derive(Message)]
+#[rtype(result = "Option<Vec<HistoryEventDto>>")]
+pub(crate) struct GetHistory;
 
 /// Forget everything and stop. Returns whether anything was known.
 #[derive(Message)]

@@ -8,9 +8,13 @@ mod memory;
 mod messages;
 mod outcomes;
 mod overloaded;
+mod pages;
+mod preview;
+mod profile;
 mod rank;
 mod registry;
 mod replay;
+mod scene;
 mod sent;
 mod served;
 mod situation;
@@ -23,7 +27,8 @@ mod wish;
 pub(crate) use actor::SessionActor;
 pub use messages::EventSource;
 pub(crate) use messages::{
-    Attach, Deliver, Describe, Detach, Drain, Forget, GetProfile, Ingest, ModelChanged, OneShot, RankItems, SocketId,
+    Attach, Deliver, Describe, Detach, Drain, Forget, GetHistory, GetProfile, Ingest, ModelChanged, OneShot, PatchUser,
+    PreviewFeed, RankItems, SocketId,
 };
 pub(crate) use registry::{Activity, Registry};
 pub(crate) use replay::{ReplayedEvents, ReplayedParams, ReplayedSessions, ReplayedShown, deletions_of};

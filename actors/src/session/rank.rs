@@ -32,6 +32,7 @@ impl Handler<RankItems> for SessionActor {
             region: self.region_of(query.region.as_deref()),
             device: query.device.as_deref(),
             network: None,
+            filter: None,
         };
         let params = self.params();
         let ask = self.query(&params, rows.len(), situation, &[], false);

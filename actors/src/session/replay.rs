@@ -104,6 +104,9 @@ impl ReplayedSessions {
                 };
                 count_again(shared, &mut self.units, state, mark, &counted);
             }
+            if record.repeats_showing {
+                continue;
+            }
             let recorded = Recorded {
                 row: record.row,
                 signal: event.signal,

@@ -31,7 +31,12 @@ pub(super) fn served_items(slate: &Slate, snapshot: &CatalogueSnapshot, variant:
 }
 
 /// The items of a feed, with their cards.
-pub(super) fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot, names: &MixerNames) -> Vec<FeedItemDto> {
+pub(super) fn feed_items(
+    slate: &Slate,
+    snapshot: &CatalogueSnapshot,
+    names: &MixerNames,
+    region: Option<&str>,
+) -> Vec<FeedItemDto> {
     let mut items = Vec::with_capacity(slate.items.len());
     for item in &slate.items {
         let Some(entry) = snapshot.entry(item.row) else {
@@ -46,6 +51,7 @@ pub(super) fn feed_items(slate: &Slate, snapshot: &CatalogueSnapshot, names: &Mi
             explore: item.propensity.is_some(),
             propensity: item.propensity,
             item: Some(Arc::new(ItemDto::card(&entry.item))),
+            media_url: entry.item.media_for(region).map(str::to_owned),
             explain: item.explain.clone(),
         });
     }

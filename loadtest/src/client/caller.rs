@@ -163,7 +163,7 @@ impl Caller {
         let n = self.shared.config.feed_n.unwrap_or(FEED_N);
         let path = format!("/v1/users/{}/feed?n={n}", percent_encode(&self.user(number).id));
         let sent = Instant::now();
-        let reply = self.exchange("GET", &path, None).await?;
+        let reply = self.exchange("POST", &path, None).await?;
         let now = Instant::now();
         let recorder = Arc::clone(&self.shared.recorder);
         recorder.add_at(Counter::Feeds, 1, now);

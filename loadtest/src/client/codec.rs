@@ -232,6 +232,7 @@ mod tests {
                 id: id.clone(),
                 ..ItemDto::default()
             })),
+            media_url: None,
             explain: None,
         });
         ServerMessage::Feed(FeedPushDto {

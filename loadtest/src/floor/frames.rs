@@ -110,6 +110,7 @@ fn feed_item(index: usize, item: ItemDto) -> FeedItemDto {
         explore: false,
         propensity: None,
         item: Some(Arc::new(item)),
+        media_url: None,
         explain: None,
     }
 }

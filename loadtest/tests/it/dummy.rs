@@ -285,6 +285,7 @@ fn feed_item(place: usize, item: &Arc<ItemDto>) -> FeedItemDto {
         explore: false,
         propensity: None,
         item: Some(Arc::clone(item)),
+        media_url: None,
         explain: None,
     }
 }

@@ -6,6 +6,7 @@
 use std::sync::Arc;
 
 use super::Entry;
+use crate::ids::Word;
 
 /// Rows per chunk; a change copies one chunk of pointers and briefs.
 pub(super) const CHUNK_ROWS: usize = 256;
@@ -13,12 +14,15 @@ pub(super) const CHUNK_ROWS: usize = 256;
 const LIVE: u8 = 1;
 const HIDDEN: u8 = 2;
 const REGIONAL: u8 = 4;
+const LIMITED: u8 = 8;
 
 /// What filters ask of a row.
 #[derive(Debug, Clone, Copy, Default)]
 pub(crate) struct Brief {
     /// The hash of the item's id; 0 when no item lives here.
     pub(crate) hash: u64,
+    /// Its author, or `NO_WORD`.
+    pub(crate) author: Word,
     flags: u8,
 }
 
@@ -27,7 +31,11 @@ impl Brief {
         let flag = |is_set: bool, flag: u8| if is_set { flag } else { 0 };
         Self {
             hash: entry.hash,
-            flags: LIVE | flag(entry.hidden, HIDDEN) | flag(!entry.regions.is_empty(), REGIONAL),
+            author: entry.author,
+            flags: LIVE
+                | flag(entry.hidden, HIDDEN)
+                | flag(!entry.regions.is_empty(), REGIONAL)
+                | flag(entry.is_limited(), LIMITED),
         }
     }
 
@@ -39,6 +47,11 @@ impl Brief {
     /// Whether the item must not be shown.
     pub(crate) fn is_hidden(self) -> bool {
         self.flags & HIDDEN != 0
+    }
+
+    /// Whether the item is limited to a time or to kinds of devices.
+    pub(crate) fn is_limited(self) -> bool {
+        self.flags & LIMITED != 0
     }
 
     /// Whether the item is limited to some regions.

@@ -35,6 +35,8 @@ pub struct Entry {
     pub inferred: u8,
     /// The regions it is limited to; everywhere when empty.
     pub regions: SmallVec<[Word; 2]>,
+    /// Keys of the kinds of devices it is limited to; all when empty.
+    pub devices: SmallVec<[u64; 1]>,
     /// When it was made.
     pub created_at: TimestampMs,
     /// Its playing time in milliseconds; 0 when unknown.
@@ -69,6 +71,7 @@ impl Entry {
             tags: tags.into(),
             inferred: 0,
             regions: regions.into(),
+            devices: item.devices.iter().map(|device| device_key(device)).collect(),
             created_at: item.created_at,
             duration_ms: item.duration_ms.unwrap_or(0),
             hidden: item.hidden,
@@ -80,6 +83,18 @@ impl Entry {
     #[must_use]
     pub fn leading_category(&self) -> Word {
         self.categories.first().copied().unwrap_or(NO_WORD)
+    }
+
+    /// Whether it is limited to a time or to kinds of devices.
+    #[must_use]
+    pub fn is_limited(&self) -> bool {
+        !self.devices.is_empty() || self.item.available_from.is_some() || self.item.expires_at.is_some()
+    }
+
+    /// Whether it may be shown on a device; a viewer whose device is unknown sees what is limited to none.
+    #[must_use]
+    pub fn is_for_device(&self, device: Option<u64>) -> bool {
+        self.devices.is_empty() || device.is_some_and(|device| self.devices.contains(&device))
     }
 
     /// Its author as a list: none or one.
@@ -98,6 +113,12 @@ impl Entry {
     pub fn is_in_region(&self, region: Option<Word>) -> bool {
         self.regions.is_empty() || region.is_some_and(|region| self.regions.contains(&region))
     }
+}
+
+/// Stands for a kind of device, the same after a restart.
+#[must_use]
+pub fn device_key(device: &str) -> u64 {
+    name_key(device)
 }
 
 /// Distinct words in their order; `None` when a vocabulary is full.

@@ -8,13 +8,16 @@ mod chunk;
 mod content;
 mod enrich;
 mod entry;
+mod filter;
 mod postings;
 mod snapshot;
+mod text;
 mod vocabulary;
 mod writer;
 
 pub use content::content_vector;
-pub use entry::{Entry, NO_WORD};
+pub use entry::{Entry, NO_WORD, device_key};
+pub use filter::{FilterTest, ItemFilter};
 pub use postings::Postings;
 pub use snapshot::{CatalogueSnapshot, LATEST_LIST_MAX, RECENT_UPSERTS_MAX};
 pub use vocabulary::{VOCABULARY_WORDS_MAX, Vocabulary};
@@ -56,6 +59,7 @@ pub struct Catalogue {
     by_tag: Postings,
     by_category: Postings,
     by_author: Postings,
+    text: text::TextIndex,
     current: ArcSwap<CatalogueSnapshot>,
     writer: Mutex<Writer>,
     enrichment: ArcSwap<EnrichmentParams>,
@@ -84,6 +88,7 @@ impl Catalogue {
             by_tag: Postings::default(),
             by_category: Postings::default(),
             by_author: Postings::default(),
+            text: text::TextIndex::default(),
             current: ArcSwap::from_pointee(writer.snapshot()),
             writer: Mutex::new(writer),
             enrichment: ArcSwap::default(),

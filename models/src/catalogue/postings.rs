@@ -1,5 +1,7 @@
 //! Which rows carry a word: the inverted lists behind the recall by tags, categories and followed authors.
 
+use std::hash::Hash;
+
 use dashmap::DashMap;
 use rustc_hash::FxBuildHasher;
 
@@ -7,15 +9,23 @@ use crate::ids::{Row, Word};
 
 /// Lists of rows by word, ascending: rows are given in the order in which items come, so the last ones are the newest,
 /// and the order is the same after a restart. Bounded by the catalogue itself.
-#[derive(Debug, Default)]
-pub struct Postings {
-    lists: DashMap<Word, Vec<Row>, FxBuildHasher>,
+#[derive(Debug)]
+pub struct Postings<K: Copy + Eq + Hash = Word> {
+    lists: DashMap<K, Vec<Row>, FxBuildHasher>,
 }
 
-impl Postings {
+impl<K: Copy + Eq + Hash> Default for Postings<K> {
+    fn default() -> Self {
+        Self {
+            lists: DashMap::default(),
+        }
+    }
+}
+
+impl<K: Copy + Eq + Hash> Postings<K> {
     /// Moves a row from the lists of its words before to those of its words after. A list that it stays in is not
     /// touched: most updates of an item keep its words.
-    pub(super) fn move_row(&self, row: Row, before: &[Word], after: &[Word]) {
+    pub(super) fn move_row(&self, row: Row, before: &[K], after: &[K]) {
         let gone = before.iter().filter(|word| !after.contains(word));
         gone.for_each(|word| self.remove(*word, row));
         let come = after.iter().filter(|word| !before.contains(word));
@@ -23,7 +33,7 @@ impl Postings {
     }
 
     /// Adds a row to a word's list.
-    fn insert(&self, word: Word, row: Row) {
+    fn insert(&self, word: K, row: Row) {
         let mut list = self.lists.entry(word).or_default();
         if let Err(place) = list.binary_search(&row) {
             list.insert(place, row);
@@ -31,7 +41,7 @@ impl Postings {
     }
 
     /// Takes a row out of a word's list; an empty list is dropped.
-    fn remove(&self, word: Word, row: Row) {
+    fn remove(&self, word: K, row: Row) {
         if let Some(mut list) = self.lists.get_mut(&word)
             && let Ok(place) = list.binary_search(&row)
         {
@@ -42,7 +52,7 @@ impl Postings {
 
     /// Puts up to `newest` of the latest rows of a word into `out`, and up to `spread` more, evenly spread over the
     /// rest of the list from `offset` on, so that repeated calls with other offsets reach every row.
-    pub fn sample(&self, word: Word, newest: usize, spread: usize, offset: usize, out: &mut Vec<Row>) {
+    pub fn sample(&self, word: K, newest: usize, spread: usize, offset: usize, out: &mut Vec<Row>) {
         let Some(list) = self.lists.get(&word) else { return };
         let older = list.len().saturating_sub(newest);
         out.extend_from_slice(&list[older..]);
@@ -55,13 +65,13 @@ impl Postings {
 
     /// All rows of a word.
     #[must_use]
-    pub fn copy(&self, word: Word) -> Vec<Row> {
+    pub fn copy(&self, word: K) -> Vec<Row> {
         self.lists.get(&word).map(|list| list.clone()).unwrap_or_default()
     }
 
     /// How many rows carry a word.
     #[must_use]
-    pub fn count(&self, word: Word) -> usize {
+    pub fn count(&self, word: K) -> usize {
         self.lists.get(&word).map_or(0, |list| list.len())
     }
 }
@@ -72,7 +82,7 @@ mod tests {
 
     #[test]
     fn a_row_moves_between_lists_that_stay_ascending() {
-        let postings = Postings::default();
+        let postings = Postings::<Word>::default();
         (0..3).for_each(|row| postings.move_row(row, &[], &[1, 2]));
         postings.move_row(0, &[1, 2], &[2, 3]);
         assert_eq!(postings.copy(1), [1, 2]);
@@ -87,7 +97,7 @@ mod tests {
 
     #[test]
     fn a_sample_has_the_newest_and_offsets_reach_the_rest() {
-        let postings = Postings::default();
+        let postings = Postings::<Word>::default();
         (0..100).for_each(|row| postings.insert(7, row));
         let mut reached = std::collections::BTreeSet::new();
         for offset in 0..9 {

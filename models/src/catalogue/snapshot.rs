@@ -20,6 +20,7 @@ pub const RECENT_UPSERTS_MAX: usize = 64;
 pub struct CatalogueSnapshot {
     pub(super) chunks: Vec<Arc<Chunk>>,
     pub(super) live: usize,
+    pub(super) limited: usize,
     pub(super) index: Arc<EmbeddingIndex>,
     pub(super) latest: Arc<[Row]>,
     pub(super) latest_by_category: Arc<FxHashMap<Word, Arc<[Row]>>>,
@@ -102,6 +103,12 @@ impl CatalogueSnapshot {
     #[must_use]
     pub fn rows_end(&self) -> Row {
         Row::try_from(self.chunks.len() * CHUNK_ROWS).unwrap_or(Row::MAX)
+    }
+
+    /// Whether any item is limited to a time or to kinds of devices, so that what may be shown changes by itself.
+    #[must_use]
+    pub fn has_limited_items(&self) -> bool {
+        self.limited > 0
     }
 
     /// Grows by one with every published change.

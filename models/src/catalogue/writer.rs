@@ -81,6 +81,7 @@ impl Writer {
         let snapshot = CatalogueSnapshot {
             chunks: Vec::new(),
             live: 0,
+            limited: 0,
             index: vectors.publish(),
             latest: Arc::from([]),
             latest_by_category: Arc::default(),
@@ -286,12 +287,17 @@ impl Writer {
         ] {
             postings.move_row(row, before, after);
         }
+        catalogue
+            .text
+            .move_row(row, before.as_deref(), after.map(AsRef::as_ref), catalogue.words());
         if let Some(entry) = &before {
             self.snapshot.live -= 1;
+            self.snapshot.limited -= usize::from(entry.is_limited());
             self.unlist(row, entry, categories);
         }
         if let Some(entry) = after {
             self.snapshot.live += 1;
+            self.snapshot.limited += usize::from(entry.is_limited());
             self.list(row, entry, categories);
             self.put(row, Some(entry.clone()));
             catalogue.rows.insert(entry.item.id.clone(), row);

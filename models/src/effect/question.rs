@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use rustc_hash::FxHashMap;
-use serde::{Deserialize, Serialize};
 use smallvec::{SmallVec, smallvec};
 
 use super::counts::Counts;
@@ -18,51 +17,54 @@ use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, TimestampMs};
 /// The most groups of one answer; what is left is summed up.
 pub const GROUPS_MAX: usize = 200;
 
-/// A window of effect metrics.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-pub enum StatsWindow {
-    /// One minute.
-    #[serde(rename = "1m")]
-    OneMinute,
-    /// Five minutes.
-    #[serde(rename = "5m")]
-    FiveMinutes,
-    /// One hour.
-    #[serde(rename = "1h")]
-    OneHour,
-    /// One day.
-    #[serde(rename = "24h")]
-    OneDay,
-    /// One week.
-    #[serde(rename = "7d")]
-    OneWeek,
-    /// 30 days.
-    #[serde(rename = "30d")]
-    ThirtyDays,
+/// A window of effect metrics: any length that the slots of one level add up to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct StatsWindow {
+    length_ms: i64,
 }
 
 impl StatsWindow {
+    /// One minute.
+    pub const ONE_MINUTE: StatsWindow = StatsWindow { length_ms: MINUTE_MS };
+    /// Five minutes.
+    pub const FIVE_MINUTES: StatsWindow = StatsWindow {
+        length_ms: 5 * MINUTE_MS,
+    };
+    /// One hour.
+    pub const ONE_HOUR: StatsWindow = StatsWindow { length_ms: HOUR_MS };
+    /// One day.
+    pub const ONE_DAY: StatsWindow = StatsWindow { length_ms: DAY_MS };
+    /// One week.
+    pub const ONE_WEEK: StatsWindow = StatsWindow { length_ms: 7 * DAY_MS };
+    /// 30 days, the longest.
+    pub const THIRTY_DAYS: StatsWindow = StatsWindow { length_ms: 30 * DAY_MS };
+
+    /// A window of a length of 5 seconds to 30 days; rounded up to whole slots of its level. `None`: it is not kept.
+    #[must_use]
+    pub fn of_length(length_ms: i64) -> Option<Self> {
+        let is_kept = (Level::Seconds.slot_ms()..=Self::THIRTY_DAYS.length_ms).contains(&length_ms);
+        let slot_ms = StatsWindow { length_ms }.level().slot_ms();
+        let length_ms = length_ms.checked_add(slot_ms - 1)?.div_euclid(slot_ms) * slot_ms;
+        is_kept.then_some(Self { length_ms })
+    }
+
     /// Its length in milliseconds.
     #[must_use]
     pub const fn length_ms(self) -> i64 {
-        match self {
-            StatsWindow::OneMinute => MINUTE_MS,
-            StatsWindow::FiveMinutes => 5 * MINUTE_MS,
-            StatsWindow::OneHour => HOUR_MS,
-            StatsWindow::OneDay => DAY_MS,
-            StatsWindow::OneWeek => 7 * DAY_MS,
-            StatsWindow::ThirtyDays => 30 * DAY_MS,
-        }
+        self.length_ms
     }
 
-    /// The level that the window is answered from.
+    /// The level that the window is answered from: the finest that reaches so far back.
     #[must_use]
     pub const fn level(self) -> Level {
-        match self {
-            StatsWindow::OneMinute | StatsWindow::FiveMinutes => Level::Seconds,
-            StatsWindow::OneHour => Level::Minutes,
-            StatsWindow::OneDay | StatsWindow::OneWeek => Level::Hours,
-            StatsWindow::ThirtyDays => Level::Days,
+        if self.length_ms <= 5 * MINUTE_MS {
+            Level::Seconds
+        } else if self.length_ms <= 2 * HOUR_MS {
+            Level::Minutes
+        } else if self.length_ms <= 7 * DAY_MS {
+            Level::Hours
+        } else {
+            Level::Days
         }
     }
 

@@ -70,7 +70,7 @@ fn any_grouping_adds_up_and_filters_hold() {
     world.count(hot, "pets", "default", 0, 0);
     world.count(both, "pets", "e1:a,e2:x", 1, 0);
     world.count(ChannelSet::default(), "cars", "e1:b,e2:x", 1, 0);
-    let plain = world.ask(&question(StatsWindow::FiveMinutes, &[], &[]));
+    let plain = world.ask(&question(StatsWindow::FIVE_MINUTES, &[], &[]));
     assert_eq!(
         (
             plain.total.impressions,
@@ -84,7 +84,7 @@ fn any_grouping_adds_up_and_filters_hold() {
     );
     assert_eq!(plain.variants["e2:x"].likes, 2);
     let grouped = world.ask(&question(
-        StatsWindow::FiveMinutes,
+        StatsWindow::FIVE_MINUTES,
         &[],
         &[Dimension::Channel, Dimension::Category],
     ));
@@ -108,7 +108,7 @@ fn any_grouping_adds_up_and_filters_hold() {
     );
     let of = |filter: &[(Dimension, &str)]| {
         world
-            .ask(&question(StatsWindow::OneHour, filter, &[]))
+            .ask(&question(StatsWindow::ONE_HOUR, filter, &[]))
             .total
             .impressions
     };
@@ -149,7 +149,7 @@ fn steps_begin_at_whole_intervals() {
     for hours in [0, 0, 5, 50] {
         world.count(ChannelSet::default(), "pets", "default", 0, hours * HOUR_MS);
     }
-    let mut asked = question(StatsWindow::OneWeek, &[], &[Dimension::Category]);
+    let mut asked = question(StatsWindow::ONE_WEEK, &[], &[Dimension::Category]);
     asked.interval_ms = Some(DAY_MS);
     let answer = world.ask(&asked);
     assert!(
@@ -168,7 +168,7 @@ fn groups_are_bounded_and_the_rest_is_summed_up() {
         world.count(ChannelSet::default(), &format!("c{number}"), "default", 0, 0);
     }
     world.count(ChannelSet::default(), "c7", "default", 0, 0);
-    let answer = world.ask(&question(StatsWindow::OneMinute, &[], &[Dimension::Category]));
+    let answer = world.ask(&question(StatsWindow::ONE_MINUTE, &[], &[Dimension::Category]));
     assert_eq!(
         (
             answer.groups.len(),
@@ -200,7 +200,11 @@ fn what_is_stored_comes_back_with_other_numbers() {
             back.levels.restore(level, slot);
         }
     }
-    let asked = question(StatsWindow::ThirtyDays, &[], &[Dimension::Category, Dimension::Variant]);
+    let asked = question(
+        StatsWindow::THIRTY_DAYS,
+        &[],
+        &[Dimension::Category, Dimension::Variant],
+    );
     assert_eq!(back.ask(&asked), world.ask(&asked));
     assert_eq!(
         (back.categories.get("unused"), back.levels.take_dirty().len()),

@@ -6,7 +6,7 @@ use super::check::Checks;
 use crate::time::{DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS};
 
 /// How long what has happened is kept, and where.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ArchiveParams {
     /// Whether events and slates are archived. While it is off, events stay in the journal as long as that keeps them.

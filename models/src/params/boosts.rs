@@ -13,7 +13,7 @@ const NAME_CHARS_MAX: usize = 64;
 const EFFECT_MAX: f64 = 100.0;
 
 /// A rule that raises or lowers what it aims at, for a while. It has one effect: `factor`, `add` or `share`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoostRule {
     /// Names the rule in explanations: `boost:<name>`.
@@ -80,7 +80,7 @@ impl BoostRule {
 }
 
 /// What a rule aims at: items, and for which viewers.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BoostTarget {
     /// Items of this category.

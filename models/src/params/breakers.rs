@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Checks;
 
 /// When a channel is cut off, and when it is tried again.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct BreakerParams {
     /// Whether channels are cut off at all.

@@ -9,7 +9,7 @@ const KEPT_MS_MAX: f64 = 60_000.0;
 
 /// What is kept for a short time instead of being made again. Whatever is kept is dropped at once by what changes it;
 /// the times bound what nothing tells about, such as what other viewers do. 0 switches a cache off.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CacheParams {
     /// How long the list of an item's similar items is kept, in milliseconds.

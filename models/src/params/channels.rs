@@ -14,7 +14,7 @@ const QUOTA_MAX: f64 = 1_000.0;
 const TIME_BUDGET_US_MAX: f64 = 10_000_000.0;
 
 /// One recall channel.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ChannelParams {
     /// Whether it is asked at all; mixers get nothing of what is off.

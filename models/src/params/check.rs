@@ -1,17 +1,24 @@
 //! Reading a params document: unknown keys, wrong types and impossible values, all reported at once.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
 
-use super::{BoostRule, ExperimentParams, MixerParams, Params, PatternParams, PatternStep, VariantParams, experiments};
+use super::{
+    BoostRule, ExperimentParams, MixerParams, Params, PatternParams, PatternStep, VariantParams, experiments, scenes,
+};
 use crate::time::DAY_MS;
 use crate::wire::FieldError;
 
 /// Maps with keys of the user's choice; everything below them is checked by serde and by the sections.
-const OPEN_MAPS: [&str; 3] = [
+const OPEN_MAPS: [&str; 4] = [
     "cold_start.editors_picks",
     "experiments[].forced",
     "experiments[].variants[].params",
+    "scenes.",
 ];
+/// The most errors that are told.
+const ERRORS_MAX: usize = 200;
 /// The free keys that a mixer has of its own.
 const MIXER_WEIGHTS: &str = ".weights.";
 
@@ -49,20 +56,37 @@ pub fn parse(document: Value) -> Result<Params, Vec<FieldError>> {
     let defaults = serde_json::to_value(Params::default()).unwrap_or(Value::Null);
     let mut errors = Vec::new();
     compare("", &document, &defaults, &mut errors);
-    let mut readable = defaults;
-    overlay("", &mut readable, &document);
-    match serde_json::from_value::<Params>(readable) {
-        Ok(params) => {
-            errors.extend(params.validate());
-            if errors.is_empty() && !params.experiments.is_empty() {
-                errors.extend(experiments::check_patches(&params));
+    // What cannot be read is named and taken out, until the rest can be read and its values be checked.
+    let mut rest = document.clone();
+    let params = loop {
+        let mut readable = defaults.clone();
+        overlay("", &mut readable, &rest);
+        let error = match serde_json::from_value::<Params>(readable) {
+            Ok(params) => break Some(params),
+            Err(error) => error,
+        };
+        let path = culprit(&rest).filter(|path| take_out(&mut rest, path));
+        let is_known = |path: &str| errors.iter().any(|error: &FieldError| error.field == path);
+        match path {
+            Some(path) if !is_known(&path) => errors.push(FieldError::new(path, "malformed", error.to_string())),
+            Some(_) => {}
+            None => {
+                errors.push(FieldError::new("params", "malformed", error.to_string()));
+                break None;
             }
         }
-        Err(error) if errors.is_empty() => {
-            let path = culprit(&document).unwrap_or_else(|| "params".to_owned());
-            errors.push(FieldError::new(path, "malformed", error.to_string()));
+        if errors.len() >= ERRORS_MAX {
+            break None;
         }
-        Err(_) => {}
+    };
+    if let Some(params) = params {
+        errors.extend(params.validate());
+        if errors.is_empty() && !params.experiments.is_empty() {
+            errors.extend(experiments::check_patches(&params));
+        }
+        if errors.is_empty() {
+            errors.extend(scenes::check_scenes(&params));
+        }
     }
     if !errors.is_empty() {
         return Err(errors);
@@ -209,6 +233,21 @@ fn culprit(document: &Value) -> Option<String> {
     search("", document, &is_readable, &|value| value).filter(|path| !path.is_empty())
 }
 
+/// Takes a key out of a document, and with an element of a list the whole list. Returns whether it was there.
+fn take_out(document: &mut Value, path: &str) -> bool {
+    let path = path
+        .rsplit_once('[')
+        .map_or(path, |(list, behind)| if behind.ends_with(']') { list } else { path });
+    let (parent, key) = path.rsplit_once('.').unwrap_or(("", path));
+    let pointer: String = parent
+        .split(['.', '['])
+        .filter(|part| !part.is_empty())
+        .map(|part| format!("/{}", part.trim_end_matches(']')))
+        .collect();
+    let parent = document.pointer_mut(&pointer).and_then(Value::as_object_mut);
+    parent.is_some_and(|parent| parent.remove(key).is_some())
+}
+
 fn is_open(path: &str) -> bool {
     let is_mixer_weight = path.starts_with("mixers.") && path.contains(MIXER_WEIGHTS);
     let path = without_numbers(path);
@@ -248,11 +287,15 @@ fn join(path: &str, key: &str) -> String {
 #[derive(Default)]
 pub(super) struct Checks {
     errors: Vec<FieldError>,
+    /// What each value must lie between, by its path.
+    ranges: BTreeMap<String, (f64, f64)>,
 }
 
 impl Checks {
     /// The value must be finite and lie in `min..=max`.
     pub(super) fn within(&mut self, field: impl Into<String>, value: f64, min: f64, max: f64) {
+        let field = field.into();
+        self.ranges.insert(field.clone(), (min, max));
         if !value.is_finite() || value < min || value > max {
             self.errors.push(FieldError::new(
                 field,
@@ -282,6 +325,10 @@ impl Checks {
         if !holds {
             self.errors.push(FieldError::new(field, "impossible", detail));
         }
+    }
+
+    pub(super) fn into_ranges(self) -> BTreeMap<String, (f64, f64)> {
+        self.ranges
     }
 
     pub(super) fn into_errors(self) -> Vec<FieldError> {

@@ -9,7 +9,7 @@ use crate::ids::validate_id;
 use crate::time::DAY_MS;
 
 /// New users and new items.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ColdStartParams {
     /// The editor's picks by region; `*` is for all regions.

@@ -7,7 +7,7 @@ use super::profiles::{self, ProfileMode, QueryProfile};
 use crate::time::{DAY_MS, MINUTE_MS};
 
 /// Co-engagement and session neighbours.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct CollaborativeParams {
     /// Half-life of a co-engagement, in milliseconds.

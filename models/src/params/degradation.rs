@@ -9,7 +9,7 @@ use crate::degradation::Level;
 const NOT_FORCED: &str = "none";
 
 /// At which load the server does less for a feed, and when it does more again.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DegradationParams {
     /// Whether the load is looked at; otherwise every feed is made in full.
@@ -36,7 +36,7 @@ pub struct DegradationParams {
 }
 
 /// From which value on each step is taken.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct StepThresholds {
     /// Fewer candidates.

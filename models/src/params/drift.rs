@@ -8,7 +8,7 @@ use crate::time::HOUR_MS;
 /// A weak positive signal (a view, a completion) in a category that means nothing to a viewer with an established taste is
 /// a stray one: it counts little until as many have come as are needed to believe them; then all of them count in full.
 /// A like, a share or any other signal with a larger weight is believed at once.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct DriftParams {
     /// Whether stray signals are held back.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Checks;
 
 /// Which items get tags from their text, and how sure that has to be.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct EnrichmentParams {
     /// Whether tags are inferred. Takes effect with the next upsert of an item.

@@ -29,7 +29,7 @@ const NAME_BYTES_MAX: usize = 64;
 const ROUNDING: f64 = 1e-9;
 
 /// One experiment.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExperimentParams {
     /// Its name, unique in the document.
@@ -64,7 +64,7 @@ pub struct ExperimentParams {
 }
 
 /// One variant.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct VariantParams {
     /// Its name, unique in the experiment.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Checks;
 
 /// What counts as shown, and for how long it is remembered.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ExposureParams {
     /// How many items a generation of the Bloom filter holds before it is rotated; the filter remembers one to two

@@ -6,7 +6,7 @@ use super::check::Checks;
 use crate::wire::FEED_N_MAX;
 
 /// Sizes of feeds and limits of sessions.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct FeedParams {
     /// The length of a feed when nobody says otherwise.

@@ -8,7 +8,7 @@ use crate::event::Signal;
 use crate::time::{DAY_MS, HOUR_MS};
 
 /// How much one signal says about the viewer's interest; negative means: less of this.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 #[allow(missing_docs)] // each field is the signal of its name
 pub struct SignalWeights {
@@ -68,7 +68,7 @@ impl SignalWeights {
 }
 
 /// Where the weights of short- and long-term interest come from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum InterestFusion {
     /// `short_weight` and `long_weight`.
@@ -79,7 +79,7 @@ pub enum InterestFusion {
 }
 
 /// How signals become interest.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct InterestParams {
     /// Half-life of the short-term interest, in milliseconds.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::check::Checks;
 
 /// The online learner: corrects what the model predicts by what came of served items.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct LearnerParams {
     /// Whether outcomes are learned from.

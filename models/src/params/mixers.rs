@@ -13,7 +13,7 @@ use crate::recall::MIXERS_MAX;
 const SOURCES_MAX: usize = 8;
 
 /// How a mixer combines what its sources name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum MixRule {
     /// What any source names, by the best place that one of them gives it.
@@ -28,7 +28,7 @@ pub enum MixRule {
 }
 
 /// One mixer.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct MixerParams {
     /// Whether it names anything.

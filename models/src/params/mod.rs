@@ -28,6 +28,8 @@ mod popularity;
 mod profiles;
 mod rank;
 mod rerank;
+mod scenes;
+mod schema;
 mod similar_users;
 mod viral;
 mod windows;
@@ -56,6 +58,8 @@ pub use popularity::PopularityParams;
 pub use profiles::{ProfileMode, QueryProfile};
 pub use rank::{RankParams, is_model_name};
 pub use rerank::RerankParams;
+pub use scenes::{SceneExposure, SceneParams};
+pub use schema::{ParamKey, schema};
 pub use similar_users::SimilarUsersParams;
 pub use viral::ViralParams;
 pub use windows::WindowParams;
@@ -69,7 +73,7 @@ use crate::wire::FieldError;
 use crate::world::World;
 
 /// Every number an operator may turn, with defaults that work.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct Params {
     /// How signals become interest.
@@ -116,8 +120,11 @@ pub struct Params {
     pub degradation: DegradationParams,
     /// What is kept for a short time instead of being made again.
     pub caches: CacheParams,
+    /// What an app calls "home", "following", "shop", by name.
+    pub scenes: BTreeMap<String, SceneParams>,
     /// What is derived from the sections above on first use; no part of the document.
     #[serde(skip)]
+    #[schema(ignore)]
     pub compiled: CompiledControl,
     /// Layered A/B experiments.
     pub experiments: Vec<ExperimentParams>,
@@ -148,6 +155,7 @@ impl Default for Params {
             learner: LearnerParams::default(),
             degradation: DegradationParams::default(),
             caches: CacheParams::default(),
+            scenes: BTreeMap::new(),
             compiled: CompiledControl::default(),
             experiments: Vec::new(),
         }
@@ -158,6 +166,10 @@ impl Params {
     /// Every rule that a value breaks; empty when the document may come into force.
     #[must_use]
     pub fn validate(&self) -> Vec<FieldError> {
+        self.checks().into_errors()
+    }
+
+    fn checks(&self) -> check::Checks {
         let mut checks = check::Checks::default();
         interest::validate(&self.interest, &mut checks);
         channels::validate(&self.channels, &self.mixers, &mut checks);
@@ -182,7 +194,8 @@ impl Params {
         experiments::validate(&self.experiments, &mut checks);
         degradation::validate(&self.degradation, &mut checks);
         caches::validate(&self.caches, &mut checks);
-        checks.into_errors()
+        scenes::validate(&self.scenes, &mut checks);
+        checks
     }
 
     /// The sections about channels, mixers and boosts as the pipeline reads them.
@@ -239,6 +252,31 @@ mod tests {
                 "{expected} is missing in {fields:?}"
             );
         }
+    }
+
+    #[test]
+    fn several_keys_that_cannot_be_read_are_all_named_and_the_rest_is_checked() {
+        let fields = bad_fields(json!({
+            "channels": {"hot": {"quota": -1}, "tags": {"quota": -2}},
+            "pool": {"size_max": -5},
+            "patterns": [{"name": "x", "label": "x", "signals": ["like", "no_signal"]}],
+            "rerank": {"exploration_share": 7.0},
+        }));
+        for expected in [
+            "channels.hot.quota",
+            "channels.tags.quota",
+            "pool.size_max",
+            "rerank.exploration_share",
+        ] {
+            assert!(
+                fields.iter().any(|field| field == expected),
+                "{expected} is missing in {fields:?}"
+            );
+        }
+        assert!(
+            fields.iter().any(|field| field.starts_with("patterns[0].signals")),
+            "{fields:?}"
+        );
     }
 
     #[test]

@@ -17,7 +17,7 @@ const PATTERN_STEPS_MAX: usize = 8;
 const NAMES_MAX: usize = 100;
 
 /// How the events of a pattern belong together.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PatternKind {
     /// So many events within the time, whatever else happens between them.
@@ -31,7 +31,7 @@ pub enum PatternKind {
 }
 
 /// What the events of a pattern have in common, or what a label's effect is aimed at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum PatternScope {
     /// Nothing.
@@ -44,7 +44,7 @@ pub enum PatternScope {
 }
 
 /// Which events a step of a sequence takes.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PatternStep {
     /// One of these signals.
@@ -66,7 +66,7 @@ impl Default for PatternStep {
 }
 
 /// What a label does to feeds while it lives.
-#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PatternEffect {
     /// Added to the share of slots that explore.
@@ -82,7 +82,7 @@ pub struct PatternEffect {
 }
 
 /// A behaviour and the label that it earns.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PatternParams {
     /// Names the pattern; a label lives from the effect of the pattern of its name.

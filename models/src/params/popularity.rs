@@ -7,7 +7,7 @@ use super::check::Checks;
 use crate::time::DAY_MS;
 
 /// Item popularity.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct PopularityParams {
     /// Half-life of decayed popularity, in milliseconds.

@@ -9,7 +9,7 @@ use super::check::Checks;
 use crate::time::DAY_MS;
 
 /// Which profile serves.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ProfileMode {
     /// The one that has placed higher what viewers liked next.
@@ -22,7 +22,7 @@ pub enum ProfileMode {
 }
 
 /// How a request weighs the viewer's own items and what speaks from them.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct QueryProfile {
     /// In item-item scores: the weight of one of the viewer's items over that of the one after it.

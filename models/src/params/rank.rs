@@ -8,7 +8,7 @@ use super::check::Checks;
 const MODEL_NAME_BYTES_MAX: usize = 64;
 
 /// Which ranking model scores.
-#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RankParams {
     /// A model that is kept by this name; the serving one when empty.

@@ -7,7 +7,7 @@ use crate::time::DAY_MS;
 use crate::wire::FEED_N_MAX;
 
 /// What happens to the order after ranking.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct RerankParams {
     /// Freshness adds `weight · exp(-age / tau)`.

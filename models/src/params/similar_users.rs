@@ -7,7 +7,7 @@ use crate::event::Signal;
 use crate::time::DAY_MS;
 
 /// Viewers with a like taste (user-user collaborative filtering).
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct SimilarUsersParams {
     /// What an item that was watched to the end, shared or made a favourite weighs.

@@ -6,7 +6,7 @@ use super::check::Checks;
 use crate::time::MINUTE_MS;
 
 /// Viral detection.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct ViralParams {
     /// Whether it is looked for at all.

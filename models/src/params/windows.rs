@@ -9,7 +9,7 @@ use crate::time::{HOUR_MS, SECOND_MS};
 const WINDOW_CATEGORIES_MAX: u32 = 64;
 
 /// Counts of a viewer's signals in event time.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
 pub struct WindowParams {
     /// Whether signals are counted in windows at all.

@@ -286,6 +286,10 @@ pub(super) fn admission_of<'a>(
         region: query.region,
         excluded: query.excluded,
         behaviour,
+        blocks: &session.blocks,
+        follows: &session.follows,
+        limits: query.limits,
+        now: query.now,
     }
 }
 

@@ -3,6 +3,7 @@
 use crate::degradation::Level;
 use crate::ids::Word;
 use crate::params::Params;
+use crate::recall::Limits;
 use crate::time::TimestampMs;
 
 /// A monotonic clock in nanoseconds, brought by the caller for the report; `|| 0` where time does not matter.
@@ -55,6 +56,8 @@ pub struct Query<'a> {
     pub context: RequestContext<'a>,
     /// Hashes of items to leave out, sorted.
     pub excluded: &'a [u64],
+    /// What else limits what may be shown.
+    pub limits: Limits<'a>,
     /// The numbers that hold for this viewer: those in force for all, or those of an experiment.
     pub params: &'a Params,
     /// Whether the slate is to be explained; the channels are then asked anew.

@@ -275,8 +275,9 @@ impl Refilling<'_, '_> {
 /// those are.
 fn filter(pool: &mut Pool, admission: &Admission<'_>, counts: &mut FilterCounts) -> usize {
     // While the catalogue stands still, and no label hides anything, only the viewer's own history can have changed.
-    let is_known_catalogue =
-        pool.state.catalogue_version == admission.snapshot.version() && !admission.behaviour.hides_items();
+    let is_known_catalogue = pool.state.catalogue_version == admission.snapshot.version()
+        && !admission.behaviour.hides_items()
+        && !admission.snapshot.has_limited_items();
     let mut left_out = 0;
     pool.retain(|row, hash, _| {
         let verdict = if is_known_catalogue {

@@ -8,6 +8,7 @@ use rand_xoshiro::Xoshiro256PlusPlus;
 use super::arrange::Rulebook;
 use super::first_slots::Promises;
 use super::prerank::PreRanker;
+use super::private_queue::admission_of;
 use super::refill::Refilling;
 use super::score::score;
 use super::scratch::{Candidates, Scratch};
@@ -43,13 +44,7 @@ pub fn run(world: &World, session: &SessionState, pool: &mut Pool, query: &Query
     let behaviour = session.behaviour_effects(params, query.now);
     let rulebook = Rulebook::of(params.control(world), &behaviour, session, query);
 
-    let admission = Admission {
-        snapshot: &snapshot,
-        exposure: &session.exposure,
-        region: query.region,
-        excluded: query.excluded,
-        behaviour: &behaviour,
-    };
+    let admission = admission_of(session, query, &behaviour, &snapshot);
     let profile = world.profiles.current(&params.collaborative);
     let mut recall = RecallContext {
         world,

@@ -186,6 +186,7 @@ impl Viewer {
                 network: None,
             },
             excluded: &self.excluded,
+            limits: Default::default(),
             params,
             explain: self.explain,
             effort: self.effort,

@@ -152,6 +152,19 @@ impl ItemStats {
         self.windows.counts(span, now)
     }
 
+    /// What happened in the newest slots of one window.
+    #[must_use]
+    pub fn newest_counts(&self, (span, slots): (WindowSpan, u32), now: TimestampMs) -> Counts {
+        self.windows.newest_counts(span, now, slots)
+    }
+
+    /// What the item would score in a window of those slots, as [`ItemReading::window_scores`] are made.
+    #[must_use]
+    pub fn score_of(&self, newest: (WindowSpan, u32), now: TimestampMs, params: &PopularityParams) -> f32 {
+        let counts = self.newest_counts(newest, now);
+        scoring::engagement(&counts) * scoring::quality(&counts, params)
+    }
+
     /// All that is published of the item as of `now`.
     #[must_use]
     pub fn reading(&self, now: TimestampMs, params: &PopularityParams) -> ItemReading {

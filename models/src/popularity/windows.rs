@@ -71,6 +71,14 @@ impl WindowSpan {
         self.slot_ms() * self.slots() as i64
     }
 
+    /// The shortest window that reaches so far back, and how many of its newest slots do; `None` beyond the longest.
+    #[must_use]
+    pub fn covering(length_ms: i64) -> Option<(WindowSpan, u32)> {
+        let span = WindowSpan::ALL.into_iter().find(|span| span.length_ms() >= length_ms)?;
+        let slots = length_ms.max(1).checked_add(span.slot_ms() - 1)? / span.slot_ms();
+        Some((span, u32::try_from(slots).ok()?))
+    }
+
     /// The number of the slot that `at` falls into. A minute number reaches past the year 9999 in 32 bits.
     fn slot_of(self, at: TimestampMs) -> u32 {
         u32::try_from(at.0.max(0) / self.slot_ms()).unwrap_or(u32::MAX)

@@ -3,13 +3,14 @@
 //! Filters are the only place where a candidate is taken away. Channels ask here while they search, so that a search for
 //! k gives k although the nearest thousand have been seen.
 
-use crate::catalogue::{CatalogueSnapshot, Entry};
+use crate::catalogue::{CatalogueSnapshot, Entry, FilterTest, NO_WORD};
 use crate::ids::{Row, Word};
 use crate::popularity::ScoredRow;
 use crate::session::{BehaviourEffects, Exposure};
+use crate::time::TimestampMs;
 
 /// Number of [`Filter`]s.
-pub const FILTER_COUNT: usize = 6;
+pub const FILTER_COUNT: usize = 10;
 
 /// A filter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,14 @@ pub enum Filter {
     Excluded = 4,
     /// A label of the viewer's behaviour hides the item's category or author.
     Label = 5,
+    /// The item may not be shown yet, or not any more.
+    Availability = 6,
+    /// The item is not for the viewer's device.
+    Device = 7,
+    /// The viewer has blocked the author, or is the author.
+    Author = 8,
+    /// The item is not what the request or its scene wants.
+    Wanted = 9,
 }
 
 impl Filter {
@@ -38,6 +47,10 @@ impl Filter {
         Filter::Seen,
         Filter::Excluded,
         Filter::Label,
+        Filter::Availability,
+        Filter::Device,
+        Filter::Author,
+        Filter::Wanted,
     ];
 
     /// The name in explanations and metrics.
@@ -50,12 +63,27 @@ impl Filter {
             Filter::Seen => "seen",
             Filter::Excluded => "excluded",
             Filter::Label => "label",
+            Filter::Availability => "availability",
+            Filter::Device => "device",
+            Filter::Author => "author",
+            Filter::Wanted => "wanted",
         }
     }
 }
 
 /// How many candidates each filter took.
 pub type FilterCounts = [u32; FILTER_COUNT];
+
+/// What limits a request beside region and exposure.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Limits<'a> {
+    /// What the request wants of items.
+    pub filter: Option<&'a FilterTest>,
+    /// The key of the viewer's device.
+    pub device: Option<u64>,
+    /// The viewer as an author.
+    pub own_author: Option<Word>,
+}
 
 /// What may be shown to one viewer in one request.
 #[derive(Clone, Copy)]
@@ -70,6 +98,14 @@ pub struct Admission<'a> {
     pub excluded: &'a [u64],
     /// What the viewer's labels do.
     pub behaviour: &'a BehaviourEffects,
+    /// Authors that the viewer has blocked, sorted.
+    pub blocks: &'a [Word],
+    /// Authors that the viewer follows, sorted.
+    pub follows: &'a [Word],
+    /// What else limits the request.
+    pub limits: Limits<'a>,
+    /// When it is asked.
+    pub now: TimestampMs,
 }
 
 impl<'a> Admission<'a> {
@@ -90,12 +126,44 @@ impl<'a> Admission<'a> {
         if brief.is_regional() && self.snapshot.entry(row).is_some_and(|entry| is_elsewhere(entry)) {
             return Err(Filter::Region);
         }
+        if brief.is_limited()
+            && let Some(entry) = self.snapshot.entry(row)
+        {
+            self.check_limits(entry)?;
+        }
+        if self.takes_author(brief.author) {
+            return Err(Filter::Author);
+        }
         self.check_viewer(brief.hash)?;
         let is_hidden_by_label = |entry: &Entry| self.behaviour.hides(entry);
         if self.behaviour.hides_items() && self.snapshot.entry(row).is_some_and(|entry| is_hidden_by_label(entry)) {
             return Err(Filter::Label);
         }
+        let is_wanted = |test: &FilterTest| {
+            let entry = self.snapshot.entry(row);
+            entry.is_some_and(|entry| test.admits(entry, self.follows))
+        };
+        if self.limits.filter.is_some_and(|test| !is_wanted(test)) {
+            return Err(Filter::Wanted);
+        }
         Ok(())
+    }
+
+    fn check_limits(&self, entry: &Entry) -> Result<(), Filter> {
+        if !entry.item.is_available(self.now) {
+            return Err(Filter::Availability);
+        }
+        if !entry.is_for_device(self.limits.device) {
+            return Err(Filter::Device);
+        }
+        Ok(())
+    }
+
+    /// Whether the viewer wants nothing of an author, or is that author.
+    fn takes_author(&self, author: Word) -> bool {
+        author != NO_WORD
+            && (self.limits.own_author == Some(author)
+                || (!self.blocks.is_empty() && self.blocks.binary_search(&author).is_ok()))
     }
 
     /// Brings what [`check`](Self::check) asks of these rows into the caches, many at a time.

@@ -21,7 +21,7 @@ mod similar_users;
 mod start;
 mod tags;
 
-pub use admission::{Admission, FILTER_COUNT, Filter, FilterCounts};
+pub use admission::{Admission, FILTER_COUNT, Filter, FilterCounts, Limits};
 pub use channel::{CHANNEL_COUNT, Channel, ChannelSet, MIXERS_MAX};
 pub use context::{RecallContext, RecallScratch};
 pub use pool::{BLEND_COUNT, BlendScores, EVIDENCE_COUNT, Evidence, Pool, PoolState, blend_place, evidence_place};

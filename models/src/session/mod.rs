@@ -17,6 +17,7 @@ mod profile;
 mod rate;
 mod recent_hashes;
 mod served;
+mod showing;
 mod snapshot;
 mod state;
 #[cfg(test)]
@@ -36,6 +37,7 @@ pub use profile::profile_of;
 pub use rate::RateBudget;
 pub use recent_hashes::RecentHashes;
 pub use served::{Served, ServedItem, VARIANT_UNKNOWN};
+pub use showing::UNREPORTED_MAX;
 pub use snapshot::SessionSnapshot;
 pub use state::{Applied, EVENT_IDS_MAX, RECENT_ACTIONS_MAX, RecentAction, SessionState, signal_weight};
 pub use windows::{SignalCounts, WINDOW_COUNT, WindowCounts, WindowSpan, Windows, WindowsSnapshot};

@@ -55,6 +55,8 @@ pub struct SessionSnapshot {
     /// Feeds that may still be reported as seen.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     served: Vec<ServedFeedSnapshot>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    unreported: Vec<u64>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -121,6 +123,7 @@ impl SessionSnapshot {
             units: state.units.clone(),
             visit_at: state.visit_at.0,
             served: state.served.snapshot(),
+            unreported: state.unreported.iter().copied().collect(),
         }
     }
 
@@ -164,6 +167,7 @@ impl SessionSnapshot {
         state.units = self.units;
         state.visit_at = TimestampMs(self.visit_at);
         state.served = Served::restore(self.served);
+        state.unreported = self.unreported.into();
         state
     }
 

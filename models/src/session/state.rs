@@ -41,6 +41,8 @@ pub struct Applied {
     pub weight: f32,
     /// Whether the item counts as shown only since this event.
     pub newly_shown: bool,
+    /// Whether it reports once more what was reported as shown before; it counts nowhere then.
+    pub repeats_showing: bool,
     /// Whether it came too late for the windows.
     pub is_late: bool,
     /// How many labels it earned or prolonged.
@@ -60,6 +62,8 @@ pub struct SessionState {
     pub registered_tags: Vec<Word>,
     /// Followed authors as sorted words.
     pub follows: Vec<Word>,
+    /// Blocked authors as sorted words.
+    pub blocks: Vec<Word>,
     /// Interest now.
     pub short: Interest,
     /// Interest in the long run.
@@ -68,6 +72,8 @@ pub struct SessionState {
     pub recent: VecDeque<RecentAction>,
     /// What the viewer has been shown.
     pub exposure: Exposure,
+    /// Hashes of items that were acted on before anything reported them as shown, the oldest first.
+    pub unreported: VecDeque<u64>,
     /// The last behaviour and the labels it has earned; nothing while no pattern took an event.
     pub behaviour: Option<Box<Behaviour>>,
     /// Counts of the last day's signals in event time; nothing while nothing was counted.
@@ -116,10 +122,12 @@ impl SessionState {
             region: None,
             registered_tags: Vec::new(),
             follows: Vec::new(),
+            blocks: Vec::new(),
             short: Interest::default(),
             long: Interest::default(),
             recent: VecDeque::new(),
             exposure: Exposure::default(),
+            unreported: VecDeque::new(),
             behaviour: None,
             windows: None,
             habits: None,
@@ -168,8 +176,22 @@ impl SessionState {
         if let Some(id) = &event.event_id {
             self.event_ids.insert(id.hash64());
         }
+        let newly_shown = if event.signal == Signal::Impression {
+            let was_shown = self.exposure.contains(entry.hash);
+            if !self.report_shown(entry.hash, params) {
+                return Applied {
+                    weight: 0.0,
+                    newly_shown: false,
+                    repeats_showing: true,
+                    is_late: false,
+                    labels_earned: 0,
+                };
+            }
+            !was_shown
+        } else {
+            self.show_by_action(entry.hash, params)
+        };
         self.counts[event.signal as usize] += 1;
-        let newly_shown = self.show(entry.hash, params);
         let weight = signal_weight(event, entry, params);
         let interest = &params.interest;
         if interest.fusion == InterestFusion::Learned
@@ -212,6 +234,7 @@ impl SessionState {
         Applied {
             weight,
             newly_shown,
+            repeats_showing: false,
             is_late: false,
             labels_earned: 0,
         }
@@ -238,6 +261,13 @@ impl SessionState {
                 self.follow(author);
             }
         }
+        self.blocks = user
+            .blocks
+            .iter()
+            .filter_map(|author| words.authors.intern(author.as_str()))
+            .collect();
+        self.blocks.sort_unstable();
+        self.blocks.dedup();
         self.given = Given::of(&user, words).map(Box::new);
         self.described = Some(Box::new(user));
     }

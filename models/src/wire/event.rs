@@ -16,6 +16,7 @@ pub(crate) const WATCH_MS_MAX: u32 = DAY_MS as u32;
 
 /// What a viewer did, as a client sends it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"event_id": "e1", "user_id": "ann", "item_id": "v1", "type": "like"}))]
 pub struct EventDto {
     /// The client's name for the event; the same name twice counts once, so that a retry is harmless.
     #[serde(default, skip_serializing_if = "Option::is_none")]

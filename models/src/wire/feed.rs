@@ -36,6 +36,9 @@ pub struct FeedItemDto {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ItemDto>)]
     pub item: Option<Arc<ItemDto>>,
+    /// Where its media for the viewer's region lie, when the item says it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media_url: Option<String>,
     /// How its score came to be (with `explain=true`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<ItemExplainDto>)]
@@ -233,6 +236,7 @@ pub struct FeedPushDto {
 
 /// What `POST /v1/rank` asks.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"user_id": "ann", "item_ids": ["v1", "v2"], "n": 10}))]
 pub struct RankRequest {
     /// For whom.
     pub user_id: String,

@@ -9,11 +9,15 @@ use super::{
 };
 use crate::event::ContextValue;
 use crate::ids::{AuthorId, ItemId};
-use crate::item::{EMBEDDING_DIM_MAX, ITEM_CATEGORIES_MAX, ITEM_REGIONS_MAX, ITEM_TAGS_MAX, Item};
+use crate::item::{
+    EMBEDDING_DIM_MAX, ITEM_CATEGORIES_MAX, ITEM_DEVICES_MAX, ITEM_MEDIA_MAX, ITEM_REGIONS_MAX, ITEM_TAGS_MAX, Item,
+};
 use crate::time::TimestampMs;
 
 /// Something that can be shown, as a client sends it and as feeds carry it.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"id": "v1", "title": "Sourdough, slowly", "author_id": "a2", "categories": ["cooking"],
+    "tags": ["bread"], "duration_ms": 15_000}))]
 pub struct ItemDto {
     /// Its id; may be left out where the path names it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -59,6 +63,18 @@ pub struct ItemDto {
         deserialize_with = "super::lenient::texts"
     )]
     pub regions: Option<Vec<String>>,
+    /// It is not shown before, in milliseconds since 1970-01-01 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub available_from: Option<i64>,
+    /// It is not shown from then on, in milliseconds since 1970-01-01 UTC.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub expires_at: Option<i64>,
+    /// The kinds of devices it may be shown on; on all when empty.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub devices: Option<Vec<String>>,
+    /// Where its media lie, by region; `default` for all others.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub media: Option<BTreeMap<String, String>>,
     /// The owner's embedding; built from the content when left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub embedding: Option<Vec<f32>>,
@@ -97,6 +113,19 @@ impl ItemDto {
         check_names("tags", &tags, ITEM_TAGS_MAX)?;
         let regions = self.regions.unwrap_or_default();
         check_names("regions", &regions, ITEM_REGIONS_MAX)?;
+        let devices = self.devices.unwrap_or_default();
+        check_names("devices", &devices, ITEM_DEVICES_MAX)?;
+        let media = self.media.unwrap_or_default();
+        check_media(&media)?;
+        let moment = |field: &str, at: Option<i64>| at.map(|at| check_time(field, at)).transpose();
+        let available_from = moment("available_from", self.available_from)?;
+        let expires_at = moment("expires_at", self.expires_at)?;
+        if let (Some(from), Some(end)) = (available_from, expires_at)
+            && end <= from
+        {
+            let detail = "must be later than available_from";
+            return Err(FieldError::new("expires_at", "empty_window", detail));
+        }
         let attributes = self.attributes.unwrap_or_default();
         check_attributes("attributes", &attributes)?;
         if let Some(embedding) = &self.embedding {
@@ -118,11 +147,28 @@ impl ItemDto {
                 .transpose()?
                 .unwrap_or(now),
             regions,
+            available_from,
+            expires_at,
+            devices,
+            media,
             embedding: self.embedding,
             hidden: self.hidden.unwrap_or(false),
             attributes,
         })
     }
+}
+
+fn check_media(media: &BTreeMap<String, String>) -> Result<(), FieldError> {
+    let regions: Vec<String> = media.keys().cloned().collect();
+    check_names("media", &regions, ITEM_MEDIA_MAX)?;
+    for (region, location) in media {
+        let field = format!("media.{region}");
+        check_text(&field, location)?;
+        if location.is_empty() || location.chars().any(char::is_control) {
+            return Err(FieldError::new(field, "invalid", "must be a location"));
+        }
+    }
+    Ok(())
 }
 
 fn check_embedding(embedding: &[f32]) -> Result<(), FieldError> {
@@ -169,6 +215,10 @@ impl ItemDto {
             duration_ms: item.duration_ms.map(i64::from),
             created_at: Some(item.created_at.0),
             regions: some(&item.regions),
+            available_from: item.available_from.map(|at| at.0),
+            expires_at: item.expires_at.map(|at| at.0),
+            devices: some(&item.devices),
+            media: (!item.media.is_empty()).then(|| item.media.clone()),
             embedding: None,
             inferred_tags: None,
             hidden: item.hidden.then_some(true),

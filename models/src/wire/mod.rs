@@ -3,17 +3,21 @@
 //! Owns names and shapes, and the checked way from them to the domain types. Must not be used as domain types inside,
 //! and must not know frames or status codes.
 
+mod browse;
 mod client;
 mod event;
 mod experiment;
 mod feed;
+mod feed_ask;
 mod item;
 mod lenient;
 mod server;
 mod stats;
 mod user;
 mod user_features;
+mod user_lists;
 
+pub use browse::{CategoriesReply, ItemCountsDto, ItemStatsReply, ItemsPageDto, NameCountDto, TagsReply};
 pub use client::{
     ClientFrame, ClientMessage, EventEntry, FeedAsk, FrameError, Hello, MessageId, Resume, check_event_count,
     check_user_id,
@@ -24,11 +28,13 @@ pub use feed::{
     CauseDto, ChannelExplainDto, CorrectionDto, CorrectionTermDto, FeedContextDto, FeedDto, FeedItemDto, FeedMode,
     FeedPushDto, ItemExplainDto, MoveDto, Name, RankReply, RankRequest, RankedItemDto, ScoredItemDto, ScoredItemsReply,
 };
+pub use feed_ask::{FeedRequestDto, NamesDto};
 pub use item::{ExplorationDto, ItemDetailDto, ItemDto, ItemsReply};
 pub use server::{ServerMessage, SessionParamsDto};
 pub use stats::{EffectDto, StatsGroupDto, StatsPointDto, StatsReply};
 pub use user::{InterestsDto, LabelDto, TagWeightDto, UserDto, UserProfileDto};
 pub use user_features::{CrossFeaturesDto, UserFeaturesDto, WindowDto};
+pub use user_lists::{HistoryEventDto, HistoryPageDto, UsersPageDto};
 
 use std::collections::BTreeMap;
 

@@ -8,13 +8,14 @@ use super::{FieldError, UserFeaturesDto, check_attributes, check_id, check_names
 use crate::event::ContextValue;
 use crate::ids::{AuthorId, UserId};
 use crate::session::HOURS;
-use crate::user::{USER_FOLLOWS_MAX, USER_TAGS_MAX, User};
+use crate::user::{USER_BLOCKS_MAX, USER_FOLLOWS_MAX, USER_FRIENDS_MAX, USER_TAGS_MAX, User};
 
 /// The largest weight of a long-term tag.
 const LONG_TERM_WEIGHT_MAX: f32 = 10.0;
 
 /// What the outside says about a viewer.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
+#[schema(example = json!({"id": "ann", "tags": ["bread"], "region": "de", "follows": ["a2"]}))]
 pub struct UserDto {
     /// Its id; may be left out where the path names it.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -46,6 +47,12 @@ pub struct UserDto {
         deserialize_with = "super::lenient::texts"
     )]
     pub follows: Option<Vec<String>>,
+    /// The authors of whom the viewer wants to see nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub blocks: Option<Vec<String>>,
+    /// The users whose likes the viewer may see.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub friends: Option<Vec<String>>,
     /// What the viewer has cared for in the long run, by tag or category, -10 to 10: a prior of the long-term interest.
     #[serde(
         default,
@@ -83,6 +90,10 @@ impl UserDto {
         check_optional_id("device", self.device.as_deref())?;
         check_names("follows", self.follows.as_deref().unwrap_or_default(), USER_FOLLOWS_MAX)?;
         let authors = |names: Vec<String>| names.iter().filter_map(|author| AuthorId::new(author).ok()).collect();
+        let blocks = self.blocks.unwrap_or_default();
+        check_names("blocks", &blocks, USER_BLOCKS_MAX)?;
+        let friends = self.friends.unwrap_or_default();
+        check_names("friends", &friends, USER_FRIENDS_MAX)?;
         let long_term_tags = self.long_term_tags.unwrap_or_default();
         check_long_term_tags(&long_term_tags)?;
         let mut active_hours = self.active_hours.unwrap_or_default();
@@ -103,6 +114,8 @@ impl UserDto {
                 .map(|at| check_time("registered_at", at))
                 .transpose()?,
             follows: self.follows.map(authors),
+            blocks: blocks.iter().filter_map(|author| AuthorId::new(author).ok()).collect(),
+            friends: friends.iter().filter_map(|user| UserId::new(user).ok()).collect(),
             long_term_tags,
             active_hours,
             attributes,
@@ -122,6 +135,10 @@ impl From<&User> for UserDto {
                 .follows
                 .as_ref()
                 .map(|authors| authors.iter().map(|author| author.as_str().to_owned()).collect()),
+            blocks: (!user.blocks.is_empty())
+                .then(|| user.blocks.iter().map(|author| author.as_str().to_owned()).collect()),
+            friends: (!user.friends.is_empty())
+                .then(|| user.friends.iter().map(|friend| friend.as_str().to_owned()).collect()),
             long_term_tags: (!user.long_term_tags.is_empty()).then(|| user.long_term_tags.clone()),
             active_hours: (!user.active_hours.is_empty()).then(|| user.active_hours.clone()),
             attributes: (!user.attributes.is_empty()).then(|| user.attributes.clone()),

@@ -139,7 +139,7 @@ pub(super) async fn check(engine: &Engine, oracle: &Arc<Mutex<Oracle>>) {
     let shown = oracle.lock().shown.clone();
     for (viewer, shown) in shown {
         let mut request = super::super::testing::request(&user(viewer));
-        (request.n, request.explicit_impressions) = (ITEMS + 1, true);
+        (request.n, request.showing) = (ITEMS + 1, Showing::Explicit);
         let feed = engine.feed(request).await.expect("a feed, and soon");
         let again: Vec<&str> = feed.items.iter().map(|item| item.item_id.as_str()).collect();
         let again: Vec<&&str> = again.iter().filter(|id| shown.contains(**id)).collect();
@@ -160,7 +160,7 @@ pub(super) async fn check(engine: &Engine, oracle: &Arc<Mutex<Oracle>>) {
         );
     }
     let question = Question {
-        window: StatsWindow::OneHour,
+        window: StatsWindow::ONE_HOUR,
         filter: Filter::default(),
         group_by: Vec::new(),
         interval_ms: None,

@@ -20,6 +20,7 @@ fn take(world: &World, params: &Params, state: &mut SessionState, event: &Event)
     let mut applied = Applied {
         weight: 0.0,
         newly_shown: false,
+        repeats_showing: false,
         is_late: false,
         labels_earned: 0,
     };
