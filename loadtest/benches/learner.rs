@@ -382,6 +382,7 @@ impl Play {
             params: &self.params,
             explain: false,
             effort: Default::default(),
+            limits: Default::default(),
             clock: &|| 0,
         };
         let slate = run(&self.world, &seat.state, &mut seat.pool, &query, &mut self.scratch);

@@ -116,7 +116,7 @@ async fn of_running(url: &str, out: &Path) -> anyhow::Result<BackupReport> {
     let server = RestServer::new(url, credential)?;
     let snapshots = ["v1", "admin", "snapshots"];
     let made: Made = server
-        .send(Method::POST, &snapshots, "application/json", Vec::new())
+        .send(Method::POST, &snapshots, &[], "application/json", Vec::new())
         .await
         .context("backups are made by the admin listener (8081 unless configured otherwise)")?;
     let [v1, admin, list] = snapshots;

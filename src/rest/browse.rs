@@ -84,7 +84,7 @@ pub(crate) async fn list_items(request: HttpRequest, state: web::Data<AppState>)
         after: query.text("cursor").map(|text| cursor::read(list, text)).transpose()?,
         hidden,
     };
-    let page = beside(&state.engine()?, move |engine| engine.browse(&browse)).await?;
+    let page = beside(state.engine()?, move |engine| engine.browse(&browse)).await?;
     reply(
         &request,
         &ItemsPageDto {
@@ -138,7 +138,7 @@ pub(crate) async fn get_tags(request: HttpRequest, state: web::Data<AppState>) -
 }
 
 async fn names(state: &AppState, kind: NameKind) -> Result<Vec<NameCountDto>, Problem> {
-    let names = beside(&state.engine()?, move |engine| engine.names(kind)).await?;
+    let names = beside(state.engine()?, move |engine| engine.names(kind)).await?;
     let names = names.into_iter().map(|(name, items)| NameCountDto { name, items });
     Ok(names.collect())
 }

@@ -43,7 +43,7 @@ pub(super) fn read_text(cursor: &str) -> Result<String, Problem> {
             "is no cursor of this list; take it from the page before",
         )
     };
-    if !cursor.is_ascii() || cursor.len() % 2 != 0 {
+    if !cursor.is_ascii() || !cursor.len().is_multiple_of(2) {
         return Err(wrong());
     }
     let digits = cursor.as_bytes().chunks(2);

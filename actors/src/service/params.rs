@@ -31,6 +31,9 @@ const VERSION_KEY: u8 = b'v';
 /// How many documents of scenes are kept ready.
 const SCENE_DOCUMENTS_MAX: usize = 128;
 
+/// A document, a scene, and the document as it holds there.
+type SceneDocument = (Arc<Params>, String, Arc<Params>);
+
 /// Versions of the document, the newest last.
 pub(crate) struct ParamsService {
     current: ArcSwap<ParamsDocument>,
@@ -38,7 +41,7 @@ pub(crate) struct ParamsService {
     /// Who is in which variant by the document in force.
     plan: ArcSwap<Plan>,
     /// Documents as they hold in scenes, with the document and the scene that each was made from.
-    scenes: Mutex<Vec<(Arc<Params>, String, Arc<Params>)>>,
+    scenes: Mutex<Vec<SceneDocument>>,
     /// Keys in the store; the last checkpoint that was written through knows.
     stored: Mutex<FxHashSet<Vec<u8>>>,
 }

@@ -57,9 +57,10 @@ impl Params {
             return Ok(None);
         }
         let patch = |(name, settings): (&String, &Value)| {
-            let settings = match settings {
-                Value::Number(quota) => json!({"quota": quota, "enabled": quota.as_f64() != Some(0.0)}),
-                other => other.clone(),
+            let settings = if let Value::Number(quota) = settings {
+                json!({"quota": quota, "enabled": quota.as_f64() != Some(0.0)})
+            } else {
+                settings.clone()
             };
             (name.clone(), settings)
         };

@@ -177,13 +177,11 @@ fn element_default(path: &str) -> Value {
 }
 
 fn kind_of(part: &Value, default: &Value) -> &'static str {
-    let named = match &part["type"] {
-        Value::Array(kinds) => kinds
-            .iter()
-            .find(|kind| **kind != json!("null"))
-            .cloned()
-            .unwrap_or_default(),
-        kind => kind.clone(),
+    let named = if let Value::Array(kinds) = &part["type"] {
+        let kind = kinds.iter().find(|kind| **kind != json!("null"));
+        kind.cloned().unwrap_or_default()
+    } else {
+        part["type"].clone()
     };
     match (named.as_str(), default) {
         (Some("boolean"), _) | (None, Value::Bool(_)) => "flag",

@@ -80,7 +80,7 @@ mod tests {
                 }
             }
             for hash in 0..20_u64 {
-                let reported = steps.iter().any(|step| *step == (hash, true));
+                let reported = steps.contains(&(hash, true));
                 prop_assert_eq!(counted[hash as usize], u32::from(reported));
             }
         }
