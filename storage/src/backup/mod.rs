@@ -310,6 +310,10 @@ fn tree_of(backup: &Path, entry: &TreeEntry) -> Result<(Tree, PathBuf), BackupEr
 }
 
 fn copy_folder(name: &str, source: &Path, writer: &mut BackupWriter<'_>) -> Result<(), BackupError> {
+    if !source.exists() {
+        // Made with the first file in it.
+        return Ok(());
+    }
     for path in files_below(source)? {
         let relative = path.strip_prefix(source).unwrap_or(&path);
         let Some(relative) = relative
