@@ -198,6 +198,11 @@ fn a_forgotten_user_leaves_every_tier_and_may_come_back() {
                 .is_some_and(|status| status.waiting_to_forget == 0)
         })
         .await;
+        let of_ann = |engine: &Engine| {
+            let users = column(engine, ArchiveKind::Slates, "user_id", TimeRange::default());
+            users.iter().filter(|name| name.as_text() == Some("ann")).count()
+        };
+        eventually("the new slate is archived", || of_ann(&engine) == 5).await;
         let check = |engine: &Engine| {
             assert_eq!(events(engine), ["b1", "b2", "a3"]);
             let users = column(engine, ArchiveKind::Slates, "user_id", TimeRange::default());

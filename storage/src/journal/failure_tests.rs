@@ -154,7 +154,7 @@ fn what_a_failed_sync_may_have_lost_is_written_again() {
     use super::syncer::Syncer;
     let dir = tempfile::tempdir().expect("temporary folder");
     let path = dir.path().join("segment");
-    fs::write(&path, [7; 3_000_000]).expect("written");
+    fs::write(&path, vec![7; 3_000_000]).expect("written");
     // A pipe cannot be synced.
     let pipe = std::process::Command::new("true")
         .stdin(std::process::Stdio::piped())
@@ -179,7 +179,7 @@ fn what_a_failed_sync_may_have_lost_is_written_again() {
         sync().is_err() && rewritten.get() == 1,
         "it stays marked and is written again"
     );
-    assert_eq!(fs::read(&path).expect("read"), [7; 3_000_000]);
+    assert!(fs::read(&path).expect("read") == vec![7; 3_000_000]);
     let _ = child.wait();
 }
 
