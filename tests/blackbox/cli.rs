@@ -90,7 +90,7 @@ async fn health_waits_for_a_server_that_starts() {
         .expect("a port")
         .port();
     let url = format!("http://127.0.0.1:{port}");
-    let waits = std::thread::spawn({ move || run(&["health", "--url", &url, "--wait", "30s"]) });
+    let waits = std::thread::spawn(move || run(&["health", "--url", &url, "--wait", "30s"]));
     let dir = tempfile::tempdir().expect("temp dir");
     let mut serve = swipeline();
     serve.args([
