@@ -184,6 +184,7 @@ impl Simulation {
             at: event.at,
             watch_ms: event.watch_ms.unwrap_or(0),
             region: None,
+            viewer: None,
         };
         let stats = &mut self.stats[item];
         stats.record(&signal, event.at, &params.popularity);

@@ -358,6 +358,7 @@ impl Play {
                 at: now,
                 watch_ms,
                 region: None,
+                viewer: None,
             };
             self.stats[row as usize].record(&signal, now, &self.params.popularity);
         }

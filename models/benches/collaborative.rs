@@ -130,6 +130,7 @@ fn trending(criterion: &mut Criterion) {
                     at: NOW.plus_ms(-ago_ms),
                     watch_ms: 5_000,
                     region,
+                    viewer: None,
                 },
                 NOW,
                 &params,
@@ -155,6 +156,7 @@ fn trending(criterion: &mut Criterion) {
         at: NOW,
         watch_ms: 0,
         region: Some(1),
+        viewer: None,
     };
     criterion.bench_function("item_stats_record_and_read", |bencher| {
         bencher.iter(|| {

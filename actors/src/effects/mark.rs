@@ -10,13 +10,16 @@ use swipeline_models::experiment::UnitTotals;
 use swipeline_models::ids::{Row, Word};
 use swipeline_models::recall::ChannelSet;
 use swipeline_models::session::SessionState;
-use swipeline_models::time::{MINUTE_MS, TimestampMs};
+use swipeline_models::time::{HOUR_MS, MINUTE_MS, TimestampMs};
 
 use super::{Effect, UnitChange};
 use crate::shared::Shared;
 
 /// A session ends after so long without anything, in milliseconds: the usual limit of web analytics.
 pub(crate) const VISIT_GAP_MS: i64 = 30 * MINUTE_MS;
+/// What arrives later than this after its own time is history: it counts when it happened, so that an import is not the
+/// click rate of the last hour. What is less late counts when it arrived: clocks of phones are wrong by minutes.
+const LATE_MS_MAX: i64 = HOUR_MS;
 
 const NEWLY_SHOWN: u8 = 1;
 const TAKEN_UP: u8 = 2;
@@ -77,6 +80,15 @@ impl EffectMark {
         at.plus_ms(self.lag_ms)
     }
 
+    /// The time that it counts at in the effects.
+    fn counts_at(&self, at: TimestampMs) -> TimestampMs {
+        if self.lag_ms > LATE_MS_MAX {
+            at
+        } else {
+            self.arrived(at)
+        }
+    }
+
     /// Lets counts count for the viewer: the totals under every variant, before and after.
     pub(crate) fn count_viewer(&self, state: &mut SessionState, counts: &Counts, at: TimestampMs) -> Vec<UnitChange> {
         state.visit_at = state.visit_at.max(self.arrived(at));
@@ -100,7 +112,7 @@ impl EffectMark {
             .and_then(|entry| entry.categories.first().copied());
         let effect = Effect {
             sequence: counted.sequence,
-            at: self.arrived(counted.at),
+            at: self.counts_at(counted.at),
             counts: counted.counts,
             channels: self.channels,
             position: self.position,
@@ -110,5 +122,26 @@ impl EffectMark {
         };
         let words = shared.world.catalogue.words();
         shared.effects.record(&effect, units, &words.categories, &words.regions);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use swipeline_models::time::DAY_MS;
+
+    #[test]
+    fn history_counts_when_it_happened_and_what_is_a_little_late_when_it_arrived() {
+        let at = TimestampMs(50 * DAY_MS);
+        let counts_at = |lag_ms| {
+            let mark = EffectMark {
+                lag_ms,
+                ..EffectMark::default()
+            };
+            mark.counts_at(at)
+        };
+        assert_eq!(counts_at(DAY_MS), at);
+        assert_eq!(counts_at(10 * MINUTE_MS), at.plus_ms(10 * MINUTE_MS));
+        assert_eq!(counts_at(-DAY_MS), at.plus_ms(-DAY_MS), "from a clock that is ahead");
     }
 }

@@ -157,23 +157,17 @@ pub(super) fn record(stats: &mut ItemStats, recorded: &Recorded, shared: &Shared
         at,
         watch_ms,
         region,
+        viewer,
         sequence,
         ..
     } = *recorded;
-    let now = clock::now();
-    if signal == swipeline_models::event::Signal::Unlike {
-        stats.unlike(region, now);
-    } else {
-        stats.record(
-            &ItemSignal {
-                signal,
-                at,
-                watch_ms,
-                region,
-            },
-            now,
-            &params.popularity,
-        );
-    }
+    let signal = ItemSignal {
+        signal,
+        at,
+        watch_ms,
+        region,
+        viewer: Some(viewer),
+    };
+    stats.record(&signal, clock::now(), &params.popularity);
     stats.last_sequence = stats.last_sequence.max(sequence);
 }

@@ -46,6 +46,8 @@ pub(crate) struct Recorded {
     pub(crate) at: TimestampMs,
     pub(crate) watch_ms: u32,
     pub(crate) region: Option<Word>,
+    /// Whose: the low half of the user id's hash.
+    pub(crate) viewer: u32,
     /// The journal record that it came with.
     pub(crate) sequence: u64,
 }

@@ -345,6 +345,7 @@ impl SessionActor {
                 at,
                 watch_ms: 0,
                 region,
+                viewer: self.state.user.hash64() as u32,
                 sequence,
             };
             self.shared.items.record(&self.shared, recorded);
@@ -422,6 +423,7 @@ fn count_event(
             at: event.at,
             watch_ms,
             region,
+            viewer: state.user.hash64() as u32,
             sequence,
         },
     );

@@ -113,6 +113,7 @@ impl ReplayedSessions {
                 at: event.at,
                 watch_ms,
                 region,
+                viewer: user.hash64() as u32,
                 sequence,
             };
             items.record(shared, &recorded);
@@ -154,6 +155,7 @@ impl ReplayedSessions {
                     at,
                     watch_ms: 0,
                     region,
+                    viewer: shown.user.hash64() as u32,
                     sequence,
                 },
             );

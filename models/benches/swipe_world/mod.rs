@@ -107,6 +107,7 @@ fn publish_popularity(world: &World, count: usize, active: usize, random: &mut X
                     at,
                     watch_ms: 5_000,
                     region: None,
+                    viewer: None,
                 },
                 NOW,
                 &params,

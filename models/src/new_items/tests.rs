@@ -72,6 +72,7 @@ impl Crowd {
             at: self.clock,
             watch_ms: 0,
             region: None,
+            viewer: None,
         };
         let stats = self.stats.entry(row).or_default();
         stats.record(&signal, self.clock, &params);

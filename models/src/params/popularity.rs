@@ -20,6 +20,8 @@ pub struct PopularityParams {
     pub prior_skip_rate: f32,
     /// The prior completion rate.
     pub prior_completion_rate: f32,
+    /// The same signal of the same viewer on the same item counts again after so long, in milliseconds.
+    pub viewer_repeat_ms: i64,
     /// The trending lists are made again at least so often, in milliseconds.
     pub refresh_ms: i64,
     /// They are made sooner, down to every second, as long as that takes no more than this share of one core. 0: never
@@ -39,6 +41,7 @@ impl Default for PopularityParams {
             prior_like_rate: 0.05,
             prior_skip_rate: 0.35,
             prior_completion_rate: 0.35,
+            viewer_repeat_ms: DAY_MS,
             refresh_ms: 15_000,
             refresh_cpu_share: 0.01,
             list_items: 500,
@@ -50,6 +53,7 @@ impl Default for PopularityParams {
 /// Checks the section.
 pub(super) fn validate(params: &PopularityParams, checks: &mut Checks) {
     checks.duration("popularity.half_life_ms", params.half_life_ms);
+    checks.duration("popularity.viewer_repeat_ms", params.viewer_repeat_ms);
     checks.duration("popularity.refresh_ms", params.refresh_ms);
     checks.share("popularity.refresh_cpu_share", params.refresh_cpu_share);
     checks.share("popularity.prior_like_rate", params.prior_like_rate);

@@ -85,6 +85,7 @@ pub(crate) fn make_popular(world: &World, likes_by_row: &[(Row, u32)], region: O
                 at: NOW.plus_ms(-MINUTE_MS),
                 watch_ms: 0,
                 region,
+                viewer: None,
             };
             stats.record(&signal, NOW, &params);
         }

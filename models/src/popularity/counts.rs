@@ -53,6 +53,11 @@ impl Counts {
         self.add_watch_ms(u64::from(watch_ms));
     }
 
+    /// Adds time watched, and counts nothing.
+    pub(crate) fn watch(&mut self, watch_ms: u32) {
+        self.add_watch_ms(u64::from(watch_ms));
+    }
+
     /// Counts one less; false when there is none.
     pub(crate) fn take_back(&mut self, counter: Counter) -> bool {
         let number = &mut self.numbers[counter as usize];

@@ -11,6 +11,7 @@ use super::counts::{Counter, Counts};
 use super::forward_decay::{DecayStamp, ForwardDecay};
 use super::regions::{REGIONS_MAX, RegionReading, Regions};
 use super::scoring::{self, PRIOR_SHARE_RATE, counter_of, showings, smoothed_rate, weight_tenths};
+use super::voices::Voices;
 use super::windows::{WINDOW_COUNT, WindowSpan, Windows};
 use crate::event::Signal;
 use crate::ids::Word;
@@ -28,6 +29,8 @@ pub struct ItemSignal {
     pub watch_ms: u32,
     /// The viewer's region, if known.
     pub region: Option<Word>,
+    /// Whose: the low half of the user id's hash. `None` where nobody knows; such a signal always counts.
+    pub viewer: Option<u32>,
 }
 
 /// The statistics of one item. Recording takes well under a microsecond and allocates only for a new slot or region.
@@ -42,6 +45,9 @@ pub struct ItemStats {
     /// Until when the item counts as viral. Missing in what was written before there was such a thing.
     #[serde(default)]
     viral_until: TimestampMs,
+    /// Whose signals counted lately. Missing in what was written before one viewer was one voice.
+    #[serde(default)]
+    voices: Voices,
 }
 
 /// What is published of an item.
@@ -80,13 +86,25 @@ impl ItemReading {
 }
 
 impl ItemStats {
-    /// Takes one signal in. It may be late or out of order; one from after `now` counts as of `now`.
+    /// Takes one signal in. It may be late or out of order; one from after `now` counts as of `now`. One viewer is one
+    /// voice: the same again within `viewer_repeat_ms` changes nothing but the time watched.
     pub fn record(&mut self, signal: &ItemSignal, now: TimestampMs, params: &PopularityParams) {
+        let at = signal.at.min(now);
         let Some(counter) = counter_of(signal.signal) else {
-            self.unlike(signal.region, now);
+            let likes = self.lifetime.get(Counter::Likes);
+            let takes_back = |viewer| self.voices.takes_back(viewer, Counter::Likes, likes, at);
+            if signal.viewer.is_none_or(takes_back) {
+                self.unlike(signal.region, now);
+            }
             return;
         };
-        let at = signal.at.min(now);
+        let period_ms = params.viewer_repeat_ms;
+        let speaks = |viewer| self.voices.speaks(viewer, counter, at, period_ms);
+        if !signal.viewer.is_none_or(speaks) {
+            self.windows.add_watch_ms(signal.watch_ms, at, now);
+            self.lifetime.watch(signal.watch_ms);
+            return;
+        }
         let tenths = weight_tenths(counter);
         self.windows.add(counter, signal.watch_ms, at, now);
         self.lifetime.add(counter, signal.watch_ms);
@@ -98,7 +116,7 @@ impl ItemStats {
 
     /// Takes one like back; nothing happens when there is none. Which like it was is not known: counters lose the
     /// newest one, decayed popularity loses what an average like has left in it.
-    pub fn unlike(&mut self, region: Option<Word>, now: TimestampMs) {
+    fn unlike(&mut self, region: Option<Word>, now: TimestampMs) {
         let gains_before = scoring::gains(&self.lifetime);
         if !self.lifetime.take_back(Counter::Likes) {
             return;
@@ -138,6 +156,7 @@ impl ItemStats {
     pub fn expire(&mut self, now: TimestampMs) {
         self.windows.expire(now);
         self.regions.expire(now);
+        self.voices.expire(now);
     }
 
     /// Everything that ever happened.
@@ -216,6 +235,7 @@ mod tests {
             at: NOW.plus_ms(-ago_ms),
             watch_ms: 2_000,
             region,
+            viewer: None,
         };
         stats.record(&signal, NOW, &PopularityParams::default());
     }
@@ -324,6 +344,37 @@ mod tests {
         );
         let bytes = rmp_serde::to_vec(&before).expect("encodes");
         assert_eq!(rmp_serde::from_slice::<ItemStats>(&bytes).expect("decodes"), stats);
+    }
+
+    #[test]
+    fn one_viewer_is_one_voice() {
+        let params = PopularityParams::default();
+        let (mut by_one, mut by_many) = (ItemStats::default(), ItemStats::default());
+        let likes = |stats: &mut ItemStats, viewer: u32, signal: Signal| {
+            let signal = ItemSignal {
+                signal,
+                at: NOW,
+                watch_ms: 1_000,
+                region: Some(1),
+                viewer: Some(viewer),
+            };
+            stats.record(&signal, NOW, &params);
+        };
+        (0..40).for_each(|_| likes(&mut by_one, 7, Signal::Like));
+        (0..12).for_each(|viewer| likes(&mut by_many, viewer, Signal::Like));
+        assert!(!by_one.detect_burst(NOW, &params.viral) && by_many.detect_burst(NOW, &params.viral));
+        assert_eq!((reading(&by_one).impressions, reading(&by_many).impressions), (1, 12));
+        assert_eq!(
+            by_one.counts(WindowSpan::Hour, NOW).watch_ms(),
+            40_000,
+            "time watched is time watched"
+        );
+        likes(&mut by_one, 8, Signal::Unlike);
+        assert_eq!(by_one.lifetime().get(Counter::Likes), 1, "another's like");
+        (0..3).for_each(|_| likes(&mut by_many, 3, Signal::Unlike));
+        assert_eq!(by_many.lifetime().get(Counter::Likes), 11);
+        likes(&mut by_one, 7, Signal::Unlike);
+        assert!(!reading(&by_one).is_active());
     }
 
     proptest! {

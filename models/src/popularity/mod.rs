@@ -17,6 +17,7 @@ mod top_list;
 mod trending;
 mod trending_patch;
 mod trending_place;
+mod voices;
 mod windows;
 
 pub use board::{BOARD_ROWS_MAX, Board, BoardEntry, BoardFull};

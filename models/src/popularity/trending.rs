@@ -286,6 +286,7 @@ mod tests {
                 at: NOW.plus_ms(-ago_ms),
                 watch_ms: 0,
                 region,
+                viewer: None,
             };
             stats.record(&signal, NOW, &params);
         }

@@ -82,6 +82,7 @@ mod tests {
                 at: NOW,
                 watch_ms: 0,
                 region: Some(region),
+                viewer: None,
             };
             stats.record(&signal, NOW, &params);
         }

@@ -225,6 +225,18 @@ impl Windows {
         }
     }
 
+    /// Adds time watched at `at`, and counts nothing.
+    pub fn add_watch_ms(&mut self, watch_ms: u32, at: TimestampMs, now: TimestampMs) {
+        if watch_ms == 0 {
+            return;
+        }
+        for span in WindowSpan::ALL {
+            if let Some(counts) = self.windows[span as usize].slot_at(span, at, now) {
+                counts.watch(watch_ms);
+            }
+        }
+    }
+
     /// Takes one event back, from the newest slot of each window that has one: when it happened is not known.
     pub fn take_back(&mut self, counter: Counter, now: TimestampMs) {
         for span in WindowSpan::ALL {

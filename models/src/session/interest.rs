@@ -39,7 +39,8 @@ pub struct Interest {
 
 impl Interest {
     /// Takes a signal of that weight on an item. `step_decay` is what is left of everything known so far after one more
-    /// signal (1 for no such decay).
+    /// signal (1 for no such decay). A late signal steps on what is known as much as it counts itself: what came after it
+    /// was not followed by it.
     pub fn add(
         &mut self,
         entry: &Entry,
@@ -54,7 +55,8 @@ impl Interest {
         }
         let lateness = decay(self.at.since(at), half_life_ms as f64);
         self.advance(at, half_life_ms);
-        self.scale(step_decay);
+        let is_late = lateness < 1.0;
+        self.scale(if is_late { 1.0 - (1.0 - step_decay) * lateness } else { step_decay });
         let weight = weight * lateness;
         self.evidence += weight.abs();
         if let Some(vector) = vector {

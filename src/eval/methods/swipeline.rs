@@ -280,6 +280,7 @@ impl Replay {
             at: event.at,
             watch_ms: 0,
             region: None,
+            viewer: None,
         };
         let stats = &mut self.stats[row as usize];
         stats.record(&signal, event.at, &params.popularity);
