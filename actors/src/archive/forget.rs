@@ -55,7 +55,7 @@ pub(super) fn forget_all(shared: &Shared, store: &Archive) -> Result<bool, Archi
     shared.storage.snapshots.compact()?;
     for one in &waiting {
         let user = UserId::new(&one.user);
-        let in_log = user.map_or(Ok(0), |user| shared.served.erase(&user));
+        let in_log = user.map_or(Ok(0), |user| shared.served.erase(&user, TimestampMs(one.at_ms)));
         erased += in_log.map_err(|error| failed("the served log", &error))?;
     }
     shared.archive.keep_still(|| {

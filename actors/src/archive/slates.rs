@@ -52,10 +52,12 @@ impl WaitingSlates {
         slates.into_iter().for_each(|slate| self.push(slate));
     }
 
-    /// Drops those of a user.
-    pub(crate) fn erase(&self, user: &str) {
+    /// Drops those of a user up to a time, in milliseconds since 1970: the user may be back by now.
+    pub(crate) fn erase(&self, user: &str, up_to_ms: i64) {
         let mut waiting = self.slates.lock();
-        waiting.slates.retain(|slate| slate.user != user);
+        waiting
+            .slates
+            .retain(|slate| slate.user != user || slate.at_ms > up_to_ms);
         waiting.bytes = waiting.slates.iter().map(|slate| slate.payload.len()).sum();
     }
 

@@ -53,9 +53,10 @@ pub(crate) struct ServedSlot {
 pub(super) enum Command {
     /// Write it.
     Served(ServedSlate),
-    /// Erase a viewer.
+    /// Erase a user, up to a time.
     Erase {
         user: UserId,
+        up_to: TimestampMs,
         done: SyncSender<io::Result<u64>>,
     },
     /// Answered when everything before it is where it belongs.
@@ -132,23 +133,23 @@ impl ServedLog {
         }
     }
 
-    /// Erases a viewer from the log, also what is still queued, durably. Blocks.
+    /// Erases what was served to a user up to a time, also what is still queued, durably. Blocks.
     ///
     /// # Errors
     /// Those of the file system; not everything was erased then.
-    pub(crate) fn erase(&self, user: &UserId) -> io::Result<u64> {
+    pub(crate) fn erase(&self, user: &UserId, up_to: TimestampMs) -> io::Result<u64> {
         let queue = self.queue.lock().clone();
         let Some(queue) = queue else {
             // Off, but there may be a log of earlier starts.
             return self
                 .dir
                 .as_ref()
-                .map_or(Ok(0), |dir| erase_records(dir, &mut is_about(user)));
+                .map_or(Ok(0), |dir| erase_records(dir, &mut is_about(user, up_to)));
         };
         let (done, answer) = sync_channel(1);
         let gone = || io::Error::other("the writer of the served log has ended");
         let user = user.clone();
-        queue.send(Command::Erase { user, done }).map_err(|_| gone())?;
+        queue.send(Command::Erase { user, up_to, done }).map_err(|_| gone())?;
         answer.recv().map_err(|_| gone())?
     }
 
@@ -240,14 +241,14 @@ mod tests {
         for request in 0..50 {
             log.push(slate(if request % 2 == 0 { "even" } else { "odd" }, request));
         }
-        assert_eq!(log.erase(&UserId::new("even").expect("an id")).expect("erased"), 25);
+        assert_eq!(log.erase(&UserId::new("even").expect("an id"), TimestampMs(i64::MAX)).expect("erased"), 25);
         log.push(slate("even", 50));
         log.close();
         let found = slates(dir.path());
         assert_eq!(found.iter().filter(|slate| slate.user == "even").count(), 1);
         assert_eq!(found.len(), 26);
         let off = ServedLog::open(Some(dir.path().to_owned()), 0, 1 << 20, None).expect("opens");
-        assert_eq!(off.erase(&UserId::new("odd").expect("an id")).expect("erased"), 25);
+        assert_eq!(off.erase(&UserId::new("odd").expect("an id"), TimestampMs(i64::MAX)).expect("erased"), 25);
         assert_eq!(slates(dir.path()).len(), 1);
     }
 
@@ -269,7 +270,7 @@ mod tests {
             users
         };
         assert_eq!(users(&waiting), ["u", "gone"]);
-        log.erase(&UserId::new("gone").expect("an id")).expect("erased");
+        log.erase(&UserId::new("gone").expect("an id"), TimestampMs(i64::MAX)).expect("erased");
         assert_eq!(users(&waiting), ["u"]);
         log.close();
         assert!(!dir.path().join("served").exists(), "a log that is off makes no files");

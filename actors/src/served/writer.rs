@@ -10,6 +10,7 @@ use std::time::Duration;
 use swipeline_models::experiment::VARIANT_DEFAULT;
 use swipeline_models::features::schema::FEATURE_COUNT;
 use swipeline_models::ids::UserId;
+use swipeline_models::time::TimestampMs;
 use swipeline_storage::{RingLog, erase_records, partition_of};
 
 use super::record::{ServedItemRecord, ServedSlateRecord};
@@ -61,9 +62,9 @@ impl Writer {
             });
             let outcome = match next {
                 Ok(Command::Served(slate)) => self.write(&slate),
-                Ok(Command::Erase { user, done }) => {
+                Ok(Command::Erase { user, up_to, done }) => {
                     // Whoever asked may have been cut off; the erasure counts all the same.
-                    let _ = done.send(self.erase(&user));
+                    let _ = done.send(self.erase(&user, up_to));
                     Ok(())
                 }
                 Ok(Command::Settle(done)) => {
@@ -109,14 +110,14 @@ impl Writer {
         self.log.as_mut().map_or(Ok(()), RingLog::flush)
     }
 
-    fn erase(&mut self, user: &UserId) -> io::Result<u64> {
+    fn erase(&mut self, user: &UserId, up_to: TimestampMs) -> io::Result<u64> {
         if let Some(archived) = &self.archived {
-            archived.erase(user.as_str());
+            archived.erase(user.as_str(), up_to.0);
         }
         match (&mut self.log, &self.dir) {
-            (Some(log), _) => log.erase(&mut is_about(user)),
+            (Some(log), _) => log.erase(&mut is_about(user, up_to)),
             // Off, but there may be a log of earlier starts.
-            (None, Some(dir)) => erase_records(dir, &mut is_about(user)),
+            (None, Some(dir)) => erase_records(dir, &mut is_about(user, up_to)),
             (None, None) => Ok(0),
         }
     }
@@ -164,9 +165,12 @@ pub(super) fn is_picked(percent: u8, user: &UserId) -> bool {
     percent > 0 && user.hash64() % 100 < u64::from(percent)
 }
 
-/// Whether a record is about a viewer.
-pub(super) fn is_about(user: &UserId) -> impl FnMut(&[u8]) -> bool {
+/// Whether a record is about a user, up to a time.
+pub(super) fn is_about(user: &UserId, up_to: TimestampMs) -> impl FnMut(&[u8]) -> bool {
     let user = user.clone();
     // What cannot be decoded might be about anybody.
-    move |payload| ServedSlateRecord::decode(payload).is_none_or(|slate| slate.user == user.as_str())
+    move |payload| {
+        ServedSlateRecord::decode(payload)
+            .is_none_or(|slate| slate.user == user.as_str() && slate.at <= up_to.0)
+    }
 }

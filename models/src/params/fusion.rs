@@ -7,12 +7,16 @@ use super::check::Checks;
 /// How predicted objectives become one score: Σ weight · probability.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, utoipa::ToSchema)]
 #[serde(deny_unknown_fields, default)]
-#[allow(missing_docs)] // each field is the objective of its name
 pub struct FusionParams {
+    /// The weight of the probability of a like.
     pub like: f32,
+    /// The weight of the probability that the item is watched to its end.
     pub complete: f32,
+    /// The weight of the probability that the item is shared.
     pub share: f32,
+    /// The weight of the probability of a skip; negative.
     pub skip: f32,
+    /// The weight of the predicted share of the item that is watched.
     pub watch: f32,
     /// The weight of the pre-rank score (channel evidence), squashed to 0..1.
     pub pre_rank: f32,
