@@ -241,14 +241,22 @@ mod tests {
         for request in 0..50 {
             log.push(slate(if request % 2 == 0 { "even" } else { "odd" }, request));
         }
-        assert_eq!(log.erase(&UserId::new("even").expect("an id"), TimestampMs(i64::MAX)).expect("erased"), 25);
+        assert_eq!(
+            log.erase(&UserId::new("even").expect("an id"), TimestampMs(i64::MAX))
+                .expect("erased"),
+            25
+        );
         log.push(slate("even", 50));
         log.close();
         let found = slates(dir.path());
         assert_eq!(found.iter().filter(|slate| slate.user == "even").count(), 1);
         assert_eq!(found.len(), 26);
         let off = ServedLog::open(Some(dir.path().to_owned()), 0, 1 << 20, None).expect("opens");
-        assert_eq!(off.erase(&UserId::new("odd").expect("an id"), TimestampMs(i64::MAX)).expect("erased"), 25);
+        assert_eq!(
+            off.erase(&UserId::new("odd").expect("an id"), TimestampMs(i64::MAX))
+                .expect("erased"),
+            25
+        );
         assert_eq!(slates(dir.path()).len(), 1);
     }
 
@@ -270,7 +278,8 @@ mod tests {
             users
         };
         assert_eq!(users(&waiting), ["u", "gone"]);
-        log.erase(&UserId::new("gone").expect("an id"), TimestampMs(i64::MAX)).expect("erased");
+        log.erase(&UserId::new("gone").expect("an id"), TimestampMs(i64::MAX))
+            .expect("erased");
         assert_eq!(users(&waiting), ["u"]);
         log.close();
         assert!(!dir.path().join("served").exists(), "a log that is off makes no files");

@@ -170,7 +170,6 @@ pub(super) fn is_about(user: &UserId, up_to: TimestampMs) -> impl FnMut(&[u8]) -
     let user = user.clone();
     // What cannot be decoded might be about anybody.
     move |payload| {
-        ServedSlateRecord::decode(payload)
-            .is_none_or(|slate| slate.user == user.as_str() && slate.at <= up_to.0)
+        ServedSlateRecord::decode(payload).is_none_or(|slate| slate.user == user.as_str() && slate.at <= up_to.0)
     }
 }

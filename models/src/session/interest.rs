@@ -56,7 +56,11 @@ impl Interest {
         let lateness = decay(self.at.since(at), half_life_ms as f64);
         self.advance(at, half_life_ms);
         let is_late = lateness < 1.0;
-        self.scale(if is_late { 1.0 - (1.0 - step_decay) * lateness } else { step_decay });
+        self.scale(if is_late {
+            1.0 - (1.0 - step_decay) * lateness
+        } else {
+            step_decay
+        });
         let weight = weight * lateness;
         self.evidence += weight.abs();
         if let Some(vector) = vector {

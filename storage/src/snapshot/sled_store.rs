@@ -274,6 +274,11 @@ fn take_back(path: &Path, options: SledOptions) -> Result<PathBuf, SnapshotError
     };
     for candidate in set_aside_before(path).map_err(at_path)? {
         match Database::open(&candidate, options) {
+            // sled makes an empty store of what it cannot make sense of.
+            Ok(database) if database.trees.values().all(|tree| tree.is_empty()) => {
+                tracing::warn!(path = %candidate.display(), "a store that was set aside holds nothing");
+                continue;
+            }
             Ok(database) => drop(database),
             Err(error) => {
                 tracing::warn!(%error, path = %candidate.display(), "a store that was set aside still does not open");

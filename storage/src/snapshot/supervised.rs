@@ -364,7 +364,8 @@ impl Inner {
             && let Err(error) = change(&*store)
         {
             tracing::warn!(%error, "rewriting the snapshot store is broken off");
-            *self.mirror.lock() = None;
+            let handles = [self.mirror.lock().take(), Some(store)];
+            rewrite::close_aside(move || drop(handles));
         }
     }
 }
@@ -444,7 +445,12 @@ impl SnapshotStore for SupervisedStore {
         }
         let store = state.worker.as_ref()?.at_rest()?;
         drop(state);
-        store.try_get(tree, key)
+        let read = store.try_get(tree, key);
+        if Arc::strong_count(&store) == 1 {
+            // It was replaced meanwhile, and this is the last handle.
+            rewrite::close_aside(move || drop(store));
+        }
+        read
     }
 
     fn apply(&self, batch: Vec<SnapshotOp>) -> Result<(), SnapshotError> {

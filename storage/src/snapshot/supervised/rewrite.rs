@@ -17,14 +17,18 @@ pub(super) fn rewrite(inner: &Arc<Inner>) -> Result<u64, SnapshotError> {
     let Beside { store, place } = inner.maker.open_empty()?;
     *inner.mirror.lock() = Some(Arc::clone(&store));
     let filled = fill(inner, generation, &store);
-    drop(store);
     if let Err(error) = filled {
-        *inner.mirror.lock() = None;
-        inner.maker.discard(place);
+        let handles = [inner.mirror.lock().take(), Some(store)];
+        let maker = inner.clone();
+        close_aside(move || {
+            drop(handles);
+            maker.maker.discard(place);
+        });
         return Err(error);
     }
     let exchanged = exchange(inner, generation, place);
-    *inner.mirror.lock() = None;
+    let handles = [inner.mirror.lock().take(), Some(store)];
+    close_aside(move || drop(handles));
     // Where this was let go, nobody knows whether it counts: what does not goes at the next start.
     exchanged?;
     let after = inner.call(Class::Read, |store| store.size_on_disk())?;
@@ -76,10 +80,15 @@ fn exchange(inner: &Arc<Inner>, generation: u64, place: u64) -> Result<(), Snaps
         inner.maker.adopt(place, true).map_err(unwell)?;
         Ok(worker.exchange(fresh))
     })?;
-    // sled may take its time to close, or for ever.
-    let closing = std::thread::Builder::new().name("store-close".to_owned());
-    if let Err(error) = closing.spawn(move || drop(old)) {
-        tracing::warn!(%error, "the old snapshot store was closed here");
-    }
+    close_aside(move || drop(old));
     Ok(())
+}
+
+/// Lets go of handles on a thread of its own: whoever lets go last closes the store, for which sled may take its time, or
+/// for ever.
+pub(super) fn close_aside(close: impl FnOnce() + Send + 'static) {
+    let closing = std::thread::Builder::new().name("store-close".to_owned());
+    if let Err(error) = closing.spawn(close) {
+        tracing::warn!(%error, "a snapshot store was closed by whoever used it last");
+    }
 }
