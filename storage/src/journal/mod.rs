@@ -15,8 +15,6 @@ mod syncer;
 
 #[cfg(test)]
 mod contract;
-#[cfg(all(test, target_os = "linux"))]
-mod crash_tests;
 #[cfg(test)]
 mod failure_tests;
 #[cfg(test)]
